@@ -1,0 +1,1 @@
+"""The HTTP edge: wire protocols, operations, error codes, queue URLs, command line."""

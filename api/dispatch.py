@@ -1,0 +1,346 @@
+"""One request of the wire protocols, end to end: a plain ASGI callable.
+
+Frameworks cost more here than the broker does (see ARCHITECTURE.md), so nothing stands between the
+server and this; and nothing is done per request that can be done once.
+"""
+
+import asyncio
+import logging
+import re
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from api.context import Context, Site
+from api.errors import RequestTooLarge, UnknownOperation, WireError, wire_error
+from api.names import parse_queue_url
+from api.operation import Operation, Service
+from api.wire import json, query, xml
+from broker import Broker, Ids, StoreBroken
+from broker.errors import BrokerError, MissingParameter
+
+logger = logging.getLogger(__name__)
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Headers = dict[bytes, bytes]
+
+#: 1 MiB of body and attributes, percent-encoded or as JSON escapes, and room for the rest
+REQUEST_BYTES_MAX = 4 * 1024 * 1024
+_IDENTITIES_MAX = 10_000
+_CREDENTIAL = re.compile(rb"Credential=([^,\s]+)")
+_ACCOUNT = re.compile(r"\d{12}", re.ASCII)
+_REGION = re.compile(r"[a-z]{2,}(-[a-z]+)+-\d{1,2}|[a-z][a-z0-9-]{0,31}")
+_XML_TYPE = b"text/xml"
+
+
+class _Answer(NamedTuple):
+    status: int
+    content_type: bytes
+    body: bytes
+    error: WireError | None = None
+
+
+class _Identity(NamedTuple):
+    """Who calls, as the credential scope says it."""
+
+    account: str
+    region: str
+    service: str | None
+
+
+class _JsonOperation(NamedTuple):
+    """An operation with what the JSON protocol needs of it, looked up once."""
+
+    operation: Operation
+    validate_json: Callable[[bytes], Any]
+
+
+class ClientGone(Exception):
+    """The client hung up before its request was complete: there is nobody to answer."""
+
+
+class _Hangup:
+    """Watches, once somebody asks for it, whether the client goes away."""
+
+    __slots__ = ("_gone", "_happened", "_receive", "_watcher")
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._gone: Callable[[], None] | None = None
+        self._happened = False
+        self._watcher: asyncio.Task[None] | None = None
+
+    def watch(self, gone: Callable[[], None]) -> None:
+        """See ``Hangup``; a later call replaces the earlier one."""
+        self._gone = gone
+        if self._happened:
+            gone()
+        elif self._watcher is None:
+            self._watcher = asyncio.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._happened = True
+        if self._gone is not None:
+            self._gone()
+
+    def close(self) -> None:
+        """Stop watching."""
+        if self._watcher is not None:
+            self._watcher.cancel()
+
+
+class Dispatch:
+    """The ASGI callable that serves the AWS services."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        site: Site,
+        services: Sequence[Service],
+        ids: Ids,
+        *,
+        on_broken: Callable[[], None],
+    ) -> None:
+        """``services``: the first is the one that answers for what no service has.
+
+        ``on_broken`` is called when the store has failed for good.
+        """
+        self._broker = broker
+        self._site = site
+        self._services = services
+        self._on_broken = on_broken
+        self._by_target = {
+            f"{service.target_prefix}.{operation.name}".encode(): _JsonOperation(
+                operation, operation.request.__pydantic_validator__.validate_json
+            )
+            for service in services
+            if service.target_prefix
+            for operation in service.operations.values()
+        }
+        self._identities: dict[bytes, _Identity] = {}
+        # Request ids are unique, not secret: a random stem and a counter, in the form of a UUID.
+        self._request_id_stem = ids.uuid()[:24]
+        self._requests = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request."""
+        self._requests += 1
+        request_id = f"{self._request_id_stem}{self._requests & 0xFFFFFFFFFFFF:012x}"
+        headers: Headers = dict(scope["headers"])
+        target = headers.get(b"x-amz-target")
+        hangup = _Hangup(receive)
+        try:
+            body = await _read_body(receive, headers)
+            if target is not None:
+                answer = await self._answer_json(scope, headers, target, body, hangup)
+            else:
+                answer = await self._answer_query(scope, headers, body, hangup, request_id)
+        except ClientGone:
+            return
+        except RequestTooLarge as error:
+            told = wire_error(error)
+            answer = (
+                _json_error(told)
+                if target is not None
+                else _xml_error(self._services[0], told, request_id)
+            )
+        finally:
+            hangup.close()
+        response_headers = [
+            (b"x-amzn-requestid", request_id.encode()),
+            (b"content-type", answer.content_type),
+            (b"content-length", b"%d" % len(answer.body)),
+        ]
+        if answer.error is not None:
+            response_headers.append(
+                (b"x-amzn-query-error", f"{answer.error.code};{answer.error.fault}".encode())
+            )
+            if answer.status == 413:  # the rest of the body is not read
+                response_headers.append((b"connection", b"close"))
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug(
+                "%s %s %s -> %s",
+                request_id,
+                scope["method"],
+                (target or b"query").decode("latin-1"),
+                answer.error.code if answer.error else answer.status,
+            )
+        await send(
+            {"type": "http.response.start", "status": answer.status, "headers": response_headers}
+        )
+        await send({"type": "http.response.body", "body": answer.body})
+
+    # --- AWS JSON 1.0 ---------------------------------------------------------------------------
+
+    async def _answer_json(
+        self, scope: Scope, headers: Headers, target: bytes, body: bytes, hangup: _Hangup
+    ) -> _Answer:
+        try:
+            found = self._by_target.get(target)
+            if found is None:
+                name = target.decode("latin-1").rpartition(".")[2]
+                raise UnknownOperation(f"The action {name} is not valid for this endpoint.")
+            operation, validate_json = found
+            ctx = self._context(headers, scope, headers.get(b"authorization", b""), hangup)
+            try:
+                request = validate_json(body or b"{}")
+            except ValidationError as error:
+                raise await _refusal(error, body, ctx) from None
+            result = await operation.handler(request, ctx)
+        except Exception as error:
+            return _json_error(self._told(error))
+        return _Answer(200, json.CONTENT_TYPE, json.encode_result(operation, result))
+
+    # --- Query ----------------------------------------------------------------------------------
+
+    async def _answer_query(
+        self, scope: Scope, headers: Headers, body: bytes, hangup: _Hangup, request_id: str
+    ) -> _Answer:
+        service = self._services[0]
+        wants_json = b"application/json" in headers.get(b"accept", b"")
+        try:
+            parameters = query.parse_parameters(scope["query_string"], body)
+            credential = parameters.get("X-Amz-Credential")
+            authorization = (
+                headers.get(b"authorization", b"")
+                if credential is None
+                else f"Credential={credential}".encode()
+            )
+            ctx = self._context(headers, scope, authorization, hangup)
+            action = parameters.get("Action")
+            if action is None:
+                return _Answer(404, _XML_TYPE, b"<UnknownOperationException/>\n")
+            service = self._service_of(action, parameters, self._identity(authorization))
+            operation = service.operations.get(action)
+            queue_path = scope["path"] if parse_queue_url(scope["path"]) is not None else None
+            if operation is None or (queue_path is not None and not operation.on_queue_path):
+                raise UnknownOperation(f"The action {action} is not valid for this endpoint.")
+            if queue_path is not None:
+                parameters.setdefault("QueueUrl", queue_path)
+            values = query.read_request(operation.request, parameters)
+            try:
+                request = operation.request.__pydantic_validator__.validate_python(values)
+            except ValidationError as error:
+                raise await _refusal(error, values, ctx) from None
+            result = await operation.handler(request, ctx)
+        except Exception as error:
+            told = self._told(error, query=True)
+            if wants_json:
+                document = json.query_error(told, request_id)
+                return _Answer(told.status, b"application/json", document, told)
+            return _xml_error(service, told, request_id)
+        if wants_json:
+            document = json.query_result(operation, result, request_id)
+            return _Answer(200, b"application/json", document)
+        return _Answer(
+            200, _XML_TYPE, xml.result_document(service, operation.name, result, request_id)
+        )
+
+    def _service_of(self, action: str, parameters: dict[str, str], identity: _Identity) -> Service:
+        """Which service is meant: by version, by credential scope, or by who has the action."""
+        for service in self._services:
+            if service.version == parameters.get("Version"):
+                return service
+        for service in self._services:
+            if service.name == identity.service and action in service.operations:
+                return service
+        for service in self._services:
+            if action in service.operations:
+                return service
+        return self._services[0]
+
+    # --- both -----------------------------------------------------------------------------------
+
+    def _context(
+        self, headers: Headers, scope: Scope, authorization: bytes, hangup: _Hangup
+    ) -> Context:
+        account, region, _ = self._identity(authorization)
+        return Context(self._broker, self._site, account, region, scope["scheme"], headers, hangup)
+
+    def _identity(self, authorization: bytes) -> _Identity:
+        """Account, region and service of a credential scope; this site's own where it has none."""
+        start = authorization.find(b"Credential=")
+        scope = authorization[start : authorization.find(b",", start)] if start >= 0 else b""
+        known = self._identities.get(scope)
+        if known is None:
+            known = self._read_identity(authorization)
+            if len(self._identities) >= _IDENTITIES_MAX:
+                self._identities.clear()
+            self._identities[scope] = known
+        return known
+
+    def _read_identity(self, authorization: bytes) -> _Identity:
+        match = _CREDENTIAL.search(authorization)
+        parts = match[1].decode("latin-1").split("/") if match else []
+        account = region = service = None
+        if len(parts) >= 5:  # key / date / region / service / aws4_request
+            key, region, service = parts[-5], parts[-3], parts[-2]
+            account = key if _ACCOUNT.fullmatch(key) else None
+            region = region if _REGION.fullmatch(region) else None
+        return _Identity(account or self._site.account, region or self._site.region, service)
+
+    def _told(self, error: Exception, *, query: bool = False) -> WireError:
+        """An error as it goes on the wire; what nobody foresaw is logged, and said to nobody."""
+        told = wire_error(error, query=query)
+        if told.status == 500:
+            logger.error("a request failed", exc_info=error)
+        elif isinstance(error, StoreBroken):
+            self._on_broken()
+        return told
+
+
+def _json_error(told: WireError) -> _Answer:
+    return _Answer(told.status, json.CONTENT_TYPE, json.encode_error(told), told)
+
+
+def _xml_error(service: Service, told: WireError, request_id: str) -> _Answer:
+    return _Answer(told.status, _XML_TYPE, xml.error_document(service, told, request_id), told)
+
+
+async def _read_body(receive: Receive, headers: Headers) -> bytes:
+    """The request's body, refused before it is read if it says that it is too long."""
+    announced = headers.get(b"content-length", b"0")
+    if not announced.isdigit() or len(announced) > 18 or int(announced) > REQUEST_BYTES_MAX:
+        raise RequestTooLarge(f"Requests cannot be longer than {REQUEST_BYTES_MAX} bytes.")
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise ClientGone
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body"):
+        return body
+    parts = [body]
+    size = len(body)
+    while message.get("more_body"):
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > REQUEST_BYTES_MAX:
+            raise RequestTooLarge(f"Requests cannot be longer than {REQUEST_BYTES_MAX} bytes.")
+    return b"".join(parts)
+
+
+async def _refusal(
+    error: ValidationError, request: bytes | dict[str, Any], ctx: Context
+) -> BrokerError:
+    """Why a request was not understood.
+
+    That something is missing is only said of a queue that exists: AWS looks for the queue first.
+    """
+    refusal = json.refusal(error)
+    if isinstance(refusal, MissingParameter):
+        values = from_json(request or b"{}") if isinstance(request, bytes) else request
+        url = values.get("QueueUrl")
+        if isinstance(url, str):
+            try:
+                await ctx.broker.queues.get(ctx.queue_key(url))
+            except BrokerError as unknown_queue:
+                return unknown_queue
+    return refusal

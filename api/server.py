@@ -1,0 +1,126 @@
+"""The HTTP server around the application: sockets, signals, start and stop."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import uvicorn
+
+from api.app import create_app
+from api.context import Site
+from api.settings import Settings
+from broker import Broker, RandomIds, StoreUnusable, SystemClock, open_storage
+
+#: how uvicorn is run; the benchmark's empty application runs the same way
+UVICORN_SETTINGS: dict[str, Any] = {
+    "loop": "none",  # the loop runs already
+    "http": "httptools",
+    "ws": "none",
+    "lifespan": "off",
+    "log_config": None,
+    "access_log": False,
+    "server_header": False,
+    "proxy_headers": False,
+    "timeout_keep_alive": 75,
+    "timeout_graceful_shutdown": 4,
+    "backlog": 2048,
+}
+
+
+class ServerError(Exception):
+    """The server cannot start; the text is one line that says why."""
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, with signals that end parked receives first and leave the exit status alone."""
+
+    def __init__(
+        self, config: uvicorn.Config, *, started: Callable[[], None], stopping: Callable[[], None]
+    ) -> None:
+        super().__init__(config)
+        self._tell_started = started
+        self._tell_stopping = stopping
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for each in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(each, self.stop)
+        try:
+            yield
+        finally:
+            for each in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(each)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._tell_started()
+
+    def stop(self) -> None:
+        """Finish what is in flight and end; called again: end without finishing."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+        self._tell_stopping()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A bound socket; raises ``ServerError`` if the address cannot be had."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        bound = socket.socket(family, kind, protocol)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+    except OSError as error:
+        raise ServerError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+    return bound
+
+
+def _endpoint(settings: Settings, bound: socket.socket) -> str:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"http://{host}:{bound.getsockname()[1]}"
+
+
+async def serve(settings: Settings, *, banner: Callable[[str, str], None]) -> int:
+    """Serve until a signal ends it; the exit status.
+
+    ``banner`` is called with endpoint and store once the server answers.  Raises ``ServerError``
+    if it cannot start.
+    """
+    bound = listen(settings.host, settings.port)
+    with contextlib.closing(bound):
+        ids = RandomIds()
+        try:
+            store = open_storage(settings.store, strict=settings.durability == "strict")
+            broker = await Broker.open(
+                store, SystemClock(), ids, block_deleted_names=settings.recreate_delay
+            )
+        except StoreUnusable as error:
+            raise ServerError(str(error)) from None
+        status = 0
+
+        def broken() -> None:
+            nonlocal status
+            status = 1
+            server.stop()
+
+        app = create_app(
+            broker,
+            Site(settings.region, settings.account, settings.public_url),
+            ids,
+            on_broken=broken,
+        )
+        server = _Server(
+            uvicorn.Config(app, **UVICORN_SETTINGS),
+            started=lambda: banner(_endpoint(settings, bound), store.description),
+            stopping=broker.stop_waiting,
+        )
+        try:
+            await server.serve(sockets=[bound])
+        finally:
+            await broker.close()
+        return status

@@ -1,0 +1,128 @@
+"""All settings, each declared once: options, environment variables and help follow from it.
+
+The only reader of the environment.
+"""
+
+import difflib
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+
+ENVIRONMENT_PREFIX = "HEADRACE_"
+
+
+class SettingsError(Exception):
+    """A setting that cannot be used; the text is one line that says which, and where it is from."""
+
+
+class Settings(BaseModel):
+    """How a server is run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    host: Annotated[str, Field(min_length=1, description="address to listen on")] = "127.0.0.1"
+    port: Annotated[
+        int, Field(ge=0, le=65_535, description="port to listen on; 0: any free one")
+    ] = 4566
+    store: Annotated[
+        str,
+        Field(
+            pattern=r"^(memory|sqlite:.+)$",
+            description="where messages are kept: memory (gone with the process) or sqlite:PATH",
+        ),
+    ] = "sqlite:data/headrace.db"
+    durability: Annotated[
+        Literal["strict", "relaxed"],
+        Field(
+            description="strict: an answer means it is on disk (fsync). relaxed: it survives a"
+            " crash of Headrace, but a power cut may take the latest"
+        ),
+    ] = "strict"
+    region: Annotated[
+        str,
+        Field(
+            pattern=r"^[a-z][a-z0-9-]{0,31}$",
+            description="region of calls whose credentials name none",
+        ),
+    ] = "us-east-1"
+    account: Annotated[
+        str,
+        Field(
+            pattern=r"^[0-9]{12}$",
+            description="account of calls whose access key id is not a 12-digit account id",
+        ),
+    ] = "000000000000"
+    public_url: Annotated[
+        str | None,
+        Field(
+            pattern=r"^https?://[^/?#\s]+$",
+            description="what QueueUrls begin with, such as https://sqs.example.com;"
+            " by default what the client called (its Host header)",
+        ),
+    ] = None
+    recreate_delay: Annotated[
+        bool,
+        Field(
+            description="true: refuse to create a queue within 60 s of its deletion, as AWS does"
+        ),
+    ] = False
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Field(description="least level logged")
+    ] = "info"
+    log_format: Annotated[
+        Literal["text", "json"], Field(description="one line of text, or one JSON object, each")
+    ] = "text"
+
+
+def option_name(field: str) -> str:
+    """``public_url`` -> ``--public-url``."""
+    return "--" + field.replace("_", "-")
+
+
+def environment_name(field: str) -> str:
+    """``public_url`` -> ``HEADRACE_PUBLIC_URL``."""
+    return ENVIRONMENT_PREFIX + field.upper()
+
+
+def choices(field: FieldInfo) -> str:
+    """What may be given, for the help: alternatives, or the kind of value."""
+    annotation = field.annotation
+    literals = getattr(annotation, "__args__", None)
+    if literals and all(isinstance(each, str) for each in literals):
+        return "|".join(literals)
+    if annotation is bool:
+        return "true|false"
+    return "N" if annotation is int else "TEXT"
+
+
+def read_settings(options: Mapping[str, str], environment: Mapping[str, str]) -> Settings:
+    """Settings from options (by field name), else the environment, else the defaults.
+
+    Raises ``SettingsError``, also for a ``HEADRACE_`` variable that does not exist: a typo there
+    must not pass in silence.
+    """
+    known = {environment_name(field): field for field in Settings.model_fields}
+    given: dict[str, str] = {}
+    source: dict[str, str] = {}
+    for name, value in environment.items():
+        if not name.startswith(ENVIRONMENT_PREFIX):
+            continue
+        if name not in known:
+            nearest = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {nearest[0]}?" if nearest else ""
+            raise SettingsError(f"there is no setting {name}{hint}")
+        given[known[name]] = value
+        source[known[name]] = name
+    for field, value in options.items():
+        given[field] = value
+        source[field] = option_name(field)
+    try:
+        return Settings.model_validate(given)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        field = str(problem["loc"][0])
+        expected = choices(Settings.model_fields[field])
+        said = problem["msg"] if expected in ("N", "TEXT") else f"use {expected}"
+        raise SettingsError(f"{source[field]} {given[field]!r}: {said}") from None

@@ -1,0 +1,150 @@
+"""Requests of the Query protocol: flat parameters into the nested values that models validate.
+
+Which parameters belong to which member follows from the request model (``api/operation.py``).
+"""
+
+import types
+import typing
+from functools import cache
+from typing import Any
+from urllib.parse import parse_qsl
+
+from pydantic.fields import FieldInfo
+
+from api.errors import MalformedInput
+from api.operation import QueryList, QueryMap, Required, Wire
+from broker.errors import MissingParameter
+
+#: the largest call, a batch of ten with ten attributes each, has some 400 parameters
+_PARAMETERS_MAX = 10_000
+_DEPTH_MAX = 12
+
+
+def parse_parameters(*encoded: bytes) -> dict[str, str]:
+    """The parameters of URL query string and form body; of a repeated one the last counts.
+
+    Raises ``MalformedInput`` for what is not UTF-8 or too much.
+    """
+    parameters: dict[str, str] = {}
+    for each in encoded:
+        try:
+            parameters.update(
+                parse_qsl(
+                    each.decode("ascii"),
+                    keep_blank_values=True,
+                    errors="strict",
+                    max_num_fields=_PARAMETERS_MAX,
+                )
+            )
+        except ValueError:  # UnicodeDecodeError is one of them
+            raise MalformedInput("The request's parameters could not be read.") from None
+    return parameters
+
+
+class _Node:
+    """Parameters by the parts of their names: ``A.1.B`` is below ``A`` and ``1``."""
+
+    __slots__ = ("children", "value")
+
+    def __init__(self) -> None:
+        self.value: str | None = None
+        self.children: dict[str, _Node] = {}
+
+    def items(self) -> list["_Node"]:
+        """The numbered children in order; an unnumbered value counts as the first."""
+        numbered = [
+            (int(name), child)
+            for name, child in self.children.items()
+            if name.isascii() and name.isdigit() and len(name) < 10
+        ]
+        if any(number > _PARAMETERS_MAX for number, _ in numbered):
+            raise MalformedInput("A list index is out of range.")
+        numbered.sort(key=lambda pair: pair[0])
+        found = [child for _, child in numbered]
+        return [self, *found] if self.value is not None else found
+
+
+def read_request(model: type[Wire], parameters: dict[str, str]) -> dict[str, Any]:
+    """The members that parameters give to a request model, by their names on the wire."""
+    root = _Node()
+    for name, value in parameters.items():
+        node = root
+        parts = name.split(".")
+        if len(parts) > _DEPTH_MAX:
+            raise MalformedInput("A parameter name is nested too deeply.")
+        for part in parts:
+            node = node.children.setdefault(part, _Node())
+        node.value = value
+    return _read_model(model, root)
+
+
+def _read_model(model: type[Wire], node: _Node) -> dict[str, Any]:
+    values = {}
+    for alias, field in _fields(model):
+        found = _read_field(field, alias, node)
+        if found is not None:
+            values[alias] = found
+    return values
+
+
+def _read_field(field: "_Field", alias: str, node: _Node) -> Any:
+    spelling = field.spelling
+    if spelling is None:
+        child = node.children.get(alias)
+        return None if child is None else _read_value(field.item, child)
+    # AWS takes the member's name as well as the element's (Tags.1.Key as sent by Java SDK v2)
+    child = node.children.get(spelling[0]) or node.children.get(alias)
+    if child is None:
+        # an empty list leaves no trace in parameters
+        return [] if field.required and isinstance(spelling, QueryList) else None
+    if isinstance(spelling, QueryList):
+        return [_read_value(field.item, each) for each in child.items()]
+    entries = {}
+    for each in child.items():
+        key = each.children.get(spelling.key)
+        if key is not None and key.value is not None:
+            value = each.children.get(spelling.value)
+            if value is None:
+                raise MissingParameter(f"{spelling.entry}.{spelling.value}")
+            entries[key.value] = _read_value(field.item, value)
+    return entries
+
+
+def _read_value(item: Any, node: _Node) -> Any:
+    if isinstance(item, type) and issubclass(item, Wire):
+        return _read_model(item, node)
+    return node.value
+
+
+class _Field(typing.NamedTuple):
+    spelling: QueryList | QueryMap | None
+    item: Any  # the type of the value, of a list's element, or of a map's value
+    required: bool
+
+
+@cache
+def _fields(model: type[Wire]) -> list[tuple[str, _Field]]:
+    return [(field.alias or name, describe(field)) for name, field in model.model_fields.items()]
+
+
+def describe(field: FieldInfo) -> _Field:
+    """How a field is spelt, and the type of what is in it."""
+    spelling = next((m for m in field.metadata if isinstance(m, QueryList | QueryMap)), None)
+    annotation = bare_type(field.annotation)
+    if typing.get_origin(annotation) in (list, dict):
+        annotation = bare_type(typing.get_args(annotation)[-1])
+    required = field.is_required() or Required in field.metadata
+    return _Field(spelling, annotation, required)
+
+
+def bare_type(annotation: Any) -> Any:
+    """A type without its Annotated and its None."""
+    while True:
+        origin = typing.get_origin(annotation)
+        if origin is typing.Annotated:
+            annotation = typing.get_args(annotation)[0]
+        elif origin in (typing.Union, types.UnionType):
+            given = [each for each in typing.get_args(annotation) if each is not type(None)]
+            annotation = given[0]
+        else:
+            return annotation

@@ -1,0 +1,1 @@
+"""What tests share: a clock to turn, a server in the process, clients of both protocols."""
