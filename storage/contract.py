@@ -55,8 +55,11 @@ from storage.records import (
 )
 
 #: Called after a call that made something receivable, or changed when something will be:
-#: (queue id, how many messages may have become receivable; at least 1).
+#: (queue id, how many messages may have become receivable; at least 1, or ``EVERYBODY``).
 ChangeListener = Callable[[int, int], None]
+
+#: Told where all who wait should look again: the queue was purged, deleted or retimed.
+EVERYBODY = 1 << 31
 
 
 class Storage(Protocol):

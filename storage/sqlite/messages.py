@@ -10,6 +10,7 @@ from typing import Any
 
 import apsw
 
+from storage.contract import EVERYBODY
 from storage.errors import UnknownQueue
 from storage.records import (
     Added,
@@ -26,6 +27,7 @@ from storage.records import (
 from storage.sqlite.content import NEVER, Content, decode_attributes, encode_attributes
 
 Row = tuple[Any, ...]
+
 
 #: how many messages one call promotes, expires or dead-letters at most
 UPKEEP_LIMIT = 1_000
@@ -275,7 +277,9 @@ class Messages:
                 content.visible += 1
             lane_id = content.content_id
             if message.group_id is not None:
-                lane_id = self._join_lane(content, message.group_id, sequence, visible=due is None)
+                lane_id = self._join_lane(
+                    content, message.group_id, turn=sequence if due is None else None
+                )
             self._execute(
                 INSERT,
                 (
@@ -302,13 +306,16 @@ class Messages:
             added.append(Added(message.message_id, sequence))
         return added
 
-    def _join_lane(self, content: Content, group_id: str, sequence: int, *, visible: bool) -> int:
-        """Count a message into its group's lane, made if need be; the lane's id."""
-        [(lane_id, turn)] = self._execute(
+    def _join_lane(self, content: Content, group_id: str, *, turn: int | None) -> int:
+        """Count a message into its group's lane, made if need be; the lane's id.
+
+        ``turn``: a number never used as one before, if the message is visible.
+        """
+        [(lane_id, turn_now)] = self._execute(
             JOIN_FIFO_LANE if content.fifo else JOIN_FAIR_LANE,
-            (self.next_number(), content.content_id, group_id, sequence if visible else None),
+            (self.next_number(), content.content_id, group_id, turn),
         )
-        if turn == sequence:  # set just now; any other turn is an older one
+        if turn is not None and turn_now == turn:  # set just now; any other is an older one
             content.ready_lanes += 1
         return int(lane_id)
 
@@ -320,6 +327,11 @@ class Messages:
             self._promote(content, now_ms)
         if content.next_expiry_ms <= now_ms:
             self._expire(content, now_ms)
+
+    def _settle_all(self, content: Content, now_ms: int) -> None:
+        """As ``_settle``, without a bound."""
+        while content.next_due_ms <= now_ms or content.next_expiry_ms <= now_ms:
+            self._settle(content, now_ms)
 
     def _promote(self, content: Content, now_ms: int) -> None:
         expired_before = now_ms - content.retention_ms
@@ -370,7 +382,7 @@ class Messages:
             self._execute(SET_TURN, (self.next_number(), lane_id))
             content.ready_lanes += 1
 
-    def _leave_lane(self, content: Content, lane_id: int) -> None:
+    def _leave_lane(self, content: Content, lane_id: int, *, unlock: bool = True) -> None:
         """A message of that lane was removed: the lane may vanish, unlock or run dry."""
         if lane_id == content.content_id:
             return
@@ -379,7 +391,7 @@ class Messages:
             self._execute(REMOVE_LANE, (lane_id,))
             content.ready_lanes -= turn is not None
         elif content.fifo:
-            if turn is None and self._head_is_visible(lane_id):
+            if unlock and turn is None and self._head_is_visible(lane_id):
                 self._execute(SET_TURN, (self.next_number(), lane_id))
                 content.ready_lanes += 1
                 self.changes.append((content.queue_id, 1))
@@ -411,6 +423,8 @@ class Messages:
         content = self.content(queue_id)
         if content.next_due_ms <= now_ms or content.next_expiry_ms <= now_ms:
             self._settle(content, now_ms)
+            if content.next_due_ms <= now_ms or content.next_expiry_ms <= now_ms:
+                return Claimed([], next_due_at_ms=now_ms + 1, again=True)
         if not content.fifo:
             attempt_id = None
         if attempt_id is not None:
@@ -419,9 +433,8 @@ class Messages:
                 return repeated
         limit = min(limit, in_flight_max - content.in_flight)
         if limit <= 0:
-            return Claimed([], next_due_at_ms=self._next_due(content, now_ms), over_limit=True)
+            return Claimed([], next_due_at_ms=self._next_due(content), over_limit=True)
         graveyard = self._graveyard(content, dead_letter)
-        unsettled = content.next_due_ms <= now_ms or content.next_expiry_ms <= now_ms
         if content.fifo:
             rows, moved = self._pick_fifo(content, limit, now_ms, hidden_until_ms, graveyard)
         else:
@@ -429,10 +442,12 @@ class Messages:
         if not rows:
             return Claimed(
                 [],
-                next_due_at_ms=self._next_due(content, now_ms),
-                again=unsettled or moved >= UPKEEP_LIMIT,
+                next_due_at_ms=self._next_due(content),
+                again=moved >= UPKEEP_LIMIT,
             )
-        claims = [_claim(row, row[4] + 1, row[5] or now_ms, now_ms) for row in rows]
+        claims = [
+            _claim(row, row[4] + 1, now_ms if row[5] is None else row[5], now_ms) for row in rows
+        ]
         if attempt_id is not None:
             self._execute(
                 REMEMBER_ATTEMPT,
@@ -448,11 +463,9 @@ class Messages:
             )
         return Claimed(claims)
 
-    def _next_due(self, content: Content, now_ms: int) -> int | None:
-        """When something falls due next; the bound is a moment in the past only if unsettled."""
-        if content.next_due_ms == NEVER:
-            return None
-        return max(content.next_due_ms, now_ms + 1)
+    @staticmethod
+    def _next_due(content: Content) -> int | None:
+        return None if content.next_due_ms == NEVER else content.next_due_ms
 
     def _graveyard(
         self, content: Content, dead_letter: DeadLetter | None
@@ -549,10 +562,8 @@ class Messages:
             moved += self._walk(content, lane_id, given, limit, now_ms, hidden_until_ms, graveyard)
             head = self._one(HEAD_DUE, (lane_id,))
             if head is not None and head[0] is None:
-                # dead-lettering a message may have given the lane a turn already
-                [(turn,)] = self._execute(LANE_TURN, (lane_id,))
-                content.ready_lanes += turn is None
                 self._execute(SET_TURN, (self.next_number(), lane_id))
+                content.ready_lanes += 1
         return given, moved
 
     def _walk(
@@ -600,16 +611,17 @@ class Messages:
     def _dead_letter(
         self, content: Content, row: Row, now_ms: int, target: Content, rule: DeadLetter
     ) -> None:
+        self._settle(target, now_ms)
         sequence, enqueued_at_ms, lane_id, group_id = row[0], row[1], row[2], row[11]
-        new_sequence = self.next_number() if content.fifo else sequence
+        number = self.next_number()  # its turn there, and in a FIFO queue its new sequence
         target_lane = target.content_id
         if group_id is not None:
-            target_lane = self._join_lane(target, group_id, new_sequence, visible=True)
+            target_lane = self._join_lane(target, group_id, turn=number)
         if content.fifo:
             enqueued_at_ms = now_ms
             self._execute(
                 DEAD_LETTER_FIFO,
-                (target.content_id, target_lane, rule.source_arn, new_sequence, now_ms, sequence),
+                (target.content_id, target_lane, rule.source_arn, number, now_ms, sequence),
             )
         else:
             self._execute(
@@ -618,7 +630,8 @@ class Messages:
         content.visible -= 1
         target.visible += 1
         target.next_expiry_ms = min(target.next_expiry_ms, enqueued_at_ms + target.retention_ms)
-        self._leave_lane(content, lane_id)
+        # A FIFO lane is being walked: the walk decides, at its end, whether it is ready.
+        self._leave_lane(content, lane_id, unlock=False)
         self.changes.append((target.queue_id, 1))
 
     def _repeat(
@@ -744,7 +757,7 @@ class Messages:
     def peek_movable(self, queue_id: int, limit: int, now_ms: int) -> list[Movable]:
         """See the contract."""
         content = self.content(queue_id)
-        self._settle(content, now_ms)
+        self._settle_all(content, now_ms)
         rows: list[Row] = []
         if not content.fifo:
             rows += self._visible(content.content_id, 0, limit)
@@ -764,7 +777,7 @@ class Messages:
         """Move visible messages of a queue to others; how many were moved."""
         source = self.content(source_queue_id)
         targets = [self.content(move.destination_queue_id) for move in moves]
-        self._settle(source, now_ms)
+        self._settle_all(source, now_ms)
         moved = 0
         for move, target in zip(moves, targets, strict=True):
             row = self._one(BY_SEQUENCE, (move.sequence, source.content_id))
@@ -774,7 +787,7 @@ class Messages:
             sequence = self.next_number()
             lane_id = target.content_id
             if row[11] is not None:
-                lane_id = self._join_lane(target, row[11], sequence, visible=True)
+                lane_id = self._join_lane(target, row[11], turn=sequence)
             self._execute(
                 MOVE,
                 (
@@ -798,15 +811,17 @@ class Messages:
 
     # --- changes of settings and upkeep ---------------------------------------------------------
 
-    def change_retention(self, content: Content, retention_ms: int) -> None:
+    def change_retention(self, content: Content, retention_ms: int, now_ms: int) -> None:
         """Let a new retention period hold for the messages that are there."""
+        self._settle_all(content, now_ms)
         content.retention_ms = retention_ms
         self._execute(RETIME_EXPIRY, (retention_ms, content.content_id))
         content.next_due_ms = content.next_expiry_ms = 0
-        self.changes.append((content.queue_id, 1))
+        self.changes.append((content.queue_id, EVERYBODY))
 
     def change_fifo_delay(self, content: Content, delay_ms: int, now_ms: int) -> None:
         """Hide each message never received until it was sent plus the delay."""
+        self._settle_all(content, now_ms)
         self._execute(
             RETIME_DELAY,
             {
@@ -822,7 +837,7 @@ class Messages:
                 turn = None if head_is_hidden else self.next_number()
                 self._execute(SET_TURN, (turn, lane_id))
         self.recount(content)
-        self.changes.append((content.queue_id, 1))
+        self.changes.append((content.queue_id, EVERYBODY))
 
     def settle(self, content: Content, now_ms: int) -> int:
         """Bring a content nearer to ``now_ms``; when there is more to do (``NEVER``: unknown)."""

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import apsw
 
-from storage.contract import ChangeListener
+from storage.contract import EVERYBODY, ChangeListener
 from storage.errors import StoreUnusable, UnknownQueue
 from storage.records import (
     Added,
@@ -267,7 +267,7 @@ class SQLiteStorage:
             content = self._messages.content(old.queue_id)
             retention_ms = new.settings.message_retention_period_ms
             if retention_ms != old.settings.message_retention_period_ms:
-                self._messages.change_retention(content, retention_ms)
+                self._messages.change_retention(content, retention_ms, new.modified_at_ms)
             if new.settings.fifo and new.settings.delay_ms != old.settings.delay_ms:
                 self._messages.change_fifo_delay(content, new.settings.delay_ms, new.modified_at_ms)
             return True
@@ -290,7 +290,7 @@ class SQLiteStorage:
             )
             del self._queues[record.key], self._by_id[queue_id]
             del self._messages.contents[queue_id]
-            self._messages.changes.append((queue_id, 1))
+            self._messages.changes.append((queue_id, EVERYBODY))
 
         await self._run(delete)
 
@@ -327,7 +327,7 @@ class SQLiteStorage:
             )
             self._execute("INSERT INTO discarded_contents VALUES (?)", (record.content_id,))
             self._remember(purged)
-            self._messages.changes.append((queue_id, 1))
+            self._messages.changes.append((queue_id, EVERYBODY))
 
         await self._run(purge)
 

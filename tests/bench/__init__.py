@@ -1,0 +1,1 @@
+"""Headrace measured from outside, over HTTP: `python -m tests.bench --help`."""
