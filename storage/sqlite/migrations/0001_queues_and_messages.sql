@@ -68,7 +68,8 @@ CREATE TABLE messages (
     attributes TEXT,  -- JSON: {name: [type, text]} or {name: [type, base64, 1]}
     body TEXT NOT NULL
 );
-CREATE INDEX messages_visible ON messages (lane_id, sequence)
+-- (the last two columns are constant and take no room; with them the index alone can be counted)
+CREATE INDEX messages_visible ON messages (lane_id, sequence, due_at_ms, fifo)
     WHERE due_at_ms IS NULL AND fifo = 0;
 CREATE INDEX messages_in_order ON messages (lane_id, sequence) WHERE fifo = 1;
 CREATE INDEX messages_hidden ON messages (content_id, due_at_ms, sequence, receive_count)
