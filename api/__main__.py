@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import contextlib
 import os
+import signal
 import sys
 from collections.abc import Callable
 from importlib import metadata
@@ -33,7 +34,8 @@ class _Parser(argparse.ArgumentParser):
     """Tells a mistake in one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+        line = " ".join(message.split())  # arguments may hold line breaks
+        self.exit(2, f"headrace: {line} (see {self.prog} --help)\n")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -92,7 +94,10 @@ def main(arguments: list[str] | None = None) -> int:
     except SettingsError as error:
         print(f"headrace: {error}", file=sys.stderr)
         return 2
-    return _serve(settings)
+    try:
+        return _serve(settings)
+    except KeyboardInterrupt:  # before the server has taken over the signals
+        return 128 + signal.SIGINT
 
 
 def _serve(settings: Settings) -> int:

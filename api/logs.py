@@ -1,5 +1,6 @@
 """Log lines, as text or as JSON.  Never bodies, secrets or signatures."""
 
+import asyncio
 import json
 import logging
 import sys
@@ -37,10 +38,17 @@ class _Json(logging.Formatter):
         return json.dumps(line)
 
 
+def _is_not_a_cancellation(record: logging.LogRecord) -> bool:
+    """At the end of the server the requests that cannot be finished are cancelled: no error."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+
+
 def configure_logging(level: str, log_format: str) -> None:
     """Send everything of that level and above to standard error."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if log_format == "json" else _Text())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     # its start and stop lines say less than ours
-    logging.getLogger("uvicorn.error").setLevel(max(logging.WARNING, logging.root.level))
+    uvicorn = logging.getLogger("uvicorn.error")
+    uvicorn.setLevel(max(logging.WARNING, logging.root.level))
+    uvicorn.addFilter(_is_not_a_cancellation)

@@ -24,7 +24,12 @@ _REGION_HOSTS = (
     re.compile(r"(?P<region>[a-z]{2}(-[a-z]+)+-\d)\.queue\..+"),
 )
 _BARE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,80}")
-_URL = re.compile(r"https?://(?P<host>[^/?#:]*)(:\d*)?(?P<path>/[^?#]*)", re.IGNORECASE)
+_URL = re.compile(
+    r"https?://(?P<host>\[[^]/?#]*\]|[^/?#:]*)(:\d*)?(?P<path>/[^?#]*)", re.IGNORECASE
+)
+
+#: longer ones are not worth remembering, and name no queue: some 400 is what hosts and names take
+_URL_CHARACTERS_MAX = 1_024
 
 
 class QueueReference(NamedTuple):
@@ -35,13 +40,17 @@ class QueueReference(NamedTuple):
     name: str
 
 
-@lru_cache(maxsize=10_000)
 def parse_queue_url(url: str) -> QueueReference | None:
     """The queue that a QueueUrl means, in every shape clients hold; None if it names none.
 
     Only the path counts, and a region in it or in the host: clients reach one server under many
     names (SQS reference 1.9, rivals section 3).  A bare queue name is accepted too.
     """
+    return _parse_url(url) if len(url) <= _URL_CHARACTERS_MAX else None
+
+
+@lru_cache(maxsize=10_000)
+def _parse_url(url: str) -> QueueReference | None:
     match = _URL.fullmatch(url)
     if match is None:
         if url.startswith("/"):

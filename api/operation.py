@@ -13,7 +13,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, GetPydanticSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    GetPydanticSchema,
+)
 from pydantic.alias_generators import to_pascal
 from pydantic_core import core_schema
 
@@ -28,6 +34,22 @@ class Wire(BaseModel):
     )
 
 
+#: More items than any operation takes, so that a limit of an operation is told before this one.
+ITEMS_MAX = 10_000
+
+
+def _bounded(schema: Any) -> Any:
+    """The schema with a bound on its list or map, at whose first wrong item validation stops.
+
+    Otherwise pydantic lists every mistake of a request: a million of them take ten seconds.
+    """
+    inner = schema
+    while inner["type"] not in ("list", "dict"):
+        inner = inner["schema"]
+    inner.update(fail_fast=True, max_length=ITEMS_MAX)
+    return schema
+
+
 class QueryList(NamedTuple):
     """A list in the Query protocol: ``<element>.1``, ``<element>.2``, …; XML repeats the element.
 
@@ -36,6 +58,9 @@ class QueryList(NamedTuple):
 
     element: str
 
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
+        return _bounded(handler(source))
+
 
 class QueryMap(NamedTuple):
     """A map in the Query protocol: ``<entry>.1.<key>`` with ``<entry>.1.<value>``, and so on."""
@@ -43,6 +68,9 @@ class QueryMap(NamedTuple):
     entry: str
     key: str
     value: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
+        return _bounded(handler(source))
 
 
 class Required:
@@ -65,7 +93,7 @@ def _drop_nulls(values: dict[str, Any]) -> dict[str, str]:
 
 _INTEGER = core_schema.union_schema(
     [
-        core_schema.int_schema(strict=True),
+        core_schema.int_schema(strict=True, gt=-(10**20), lt=10**20),
         core_schema.no_info_after_validator_function(
             _parse_integer, core_schema.str_schema(strict=True)
         ),

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -12,7 +13,14 @@ import uvicorn
 from api.app import create_app
 from api.context import Site
 from api.settings import Settings
-from broker import Broker, RandomIds, StoreUnusable, SystemClock, open_storage
+from broker import (
+    Broker,
+    RandomIds,
+    StoreBroken,
+    StoreUnusable,
+    SystemClock,
+    open_storage,
+)
 
 #: how uvicorn is run; the benchmark's empty application runs the same way
 UVICORN_SETTINGS: dict[str, Any] = {
@@ -25,7 +33,7 @@ UVICORN_SETTINGS: dict[str, Any] = {
     "server_header": False,
     "proxy_headers": False,
     "timeout_keep_alive": 75,
-    "timeout_graceful_shutdown": 4,
+    "timeout_graceful_shutdown": 3,
     "backlog": 2048,
 }
 
@@ -67,7 +75,11 @@ class _Server(uvicorn.Server):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A bound socket; raises ``ServerError`` if the address cannot be had."""
+    """A listening socket; raises ``ServerError`` if the address cannot be had.
+
+    It listens at once: two sockets that are only bound could share a port, and the second to
+    listen would fail too late for a clear refusal.  Who connects early is answered after the start.
+    """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -75,14 +87,27 @@ def listen(host: str, port: int) -> socket.socket:
         bound = socket.socket(family, kind, protocol)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
+        bound.listen(UVICORN_SETTINGS["backlog"])
     except OSError as error:
         raise ServerError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+    except UnicodeError:  # what getaddrinfo says of a label that is empty or too long
+        raise ServerError(f"cannot listen on {host}:{port}: this is no host name") from None
     return bound
 
 
 def _endpoint(settings: Settings, bound: socket.socket) -> str:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     return f"http://{host}:{bound.getsockname()[1]}"
+
+
+def _tune_garbage_collection() -> None:
+    """Spend less on looking for reference cycles, which requests do not make.
+
+    With Python's thresholds a SendMessage to the memory store took 23 µs in process instead of 17:
+    messages that stay make every collection look at them again.
+    """
+    gc.freeze()  # what start-up made stays
+    gc.set_threshold(20_000, 20, 200)
 
 
 async def serve(settings: Settings, *, banner: Callable[[str, str], None]) -> int:
@@ -99,7 +124,7 @@ async def serve(settings: Settings, *, banner: Callable[[str, str], None]) -> in
             broker = await Broker.open(
                 store, SystemClock(), ids, block_deleted_names=settings.recreate_delay
             )
-        except StoreUnusable as error:
+        except (StoreUnusable, StoreBroken) as error:
             raise ServerError(str(error)) from None
         status = 0
 
@@ -119,6 +144,7 @@ async def serve(settings: Settings, *, banner: Callable[[str, str], None]) -> in
             started=lambda: banner(_endpoint(settings, bound), store.description),
             stopping=broker.stop_waiting,
         )
+        _tune_garbage_collection()
         try:
             await server.serve(sockets=[bound])
         finally:

@@ -110,8 +110,10 @@ def read_settings(options: Mapping[str, str], environment: Mapping[str, str]) ->
         if not name.startswith(ENVIRONMENT_PREFIX):
             continue
         if name not in known:
-            nearest = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {nearest[0]}?" if nearest else ""
+            # compared without the prefix, which would make any two names look alike
+            fields = [field.upper() for field in Settings.model_fields]
+            nearest = difflib.get_close_matches(name.removeprefix(ENVIRONMENT_PREFIX), fields, n=1)
+            hint = f"; did you mean {environment_name(nearest[0])}?" if nearest else ""
             raise SettingsError(f"there is no setting {name}{hint}")
         given[known[name]] = value
         source[known[name]] = name

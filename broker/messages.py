@@ -31,7 +31,16 @@ from broker.seals import Seal
 from broker.values import Draft, Received, Sent
 from broker.waiting import Hangup, Lobby, WaitingRoom, Wake
 from storage.contract import Storage
-from storage.records import Claimed, DeadLetter, NewMessage, Outcome, QueueKey, QueueRecord, Receipt
+from storage.records import (
+    Claimed,
+    DeadLetter,
+    NewMessage,
+    Outcome,
+    QueueKey,
+    QueueRecord,
+    Receipt,
+    RedrivePolicy,
+)
 
 _GROUP_OR_DEDUPLICATION_ID = re.compile(r"[!-~]{1,128}")  # alphanumeric and punctuation
 _NOT_FOR_THIS_QUEUE_TYPE = "The request include parameter that is not valid for this queue type"
@@ -66,7 +75,7 @@ class Messages:
         """
         record = await self._queue(key)
         now_ms = self._clock.now_ms()
-        message = self._check(record, draft, now_ms, sender_id)
+        message = self._check(record, draft, _draft_bytes(draft), now_ms, sender_id)
         [added] = await self._store.add_messages(
             [(record.queue_id, message)],
             now_ms=now_ms,
@@ -86,7 +95,8 @@ class Messages:
         """
         record = await self._queue(key)
         now_ms = self._clock.now_ms()
-        total_bytes = sum(_draft_bytes(draft) for draft in drafts)
+        sizes = [_draft_bytes(draft) for draft in drafts]
+        total_bytes = sum(sizes)
         if total_bytes > limits.BATCH_BYTES_MAX:
             raise BatchRequestTooLong(
                 f"Batch requests cannot be longer than {limits.BATCH_BYTES_MAX} bytes."
@@ -94,9 +104,9 @@ class Messages:
             )
         answers: list[Sent | BrokerError] = []
         accepted: list[tuple[int, NewMessage]] = []
-        for draft in drafts:
+        for draft, size_bytes in zip(drafts, sizes, strict=True):
             try:
-                message = self._check(record, draft, now_ms, sender_id)
+                message = self._check(record, draft, size_bytes, now_ms, sender_id)
             except BrokerError as error:
                 if record.settings.fifo:
                     raise
@@ -113,7 +123,9 @@ class Messages:
             return [Sent(each.message_id, _sequence_number(each.sequence)) for each in added]
         return answers
 
-    def _check(self, record: QueueRecord, draft: Draft, now_ms: int, sender_id: str) -> NewMessage:
+    def _check(
+        self, record: QueueRecord, draft: Draft, size_bytes: int, now_ms: int, sender_id: str
+    ) -> NewMessage:
         """The message a draft makes in that queue, or the first reason why it makes none."""
         settings = record.settings
         body = draft.body
@@ -151,7 +163,7 @@ class Messages:
                     "DelaySeconds", draft.delay_s, f"{_NOT_FOR_THIS_QUEUE_TYPE}."
                 )
         attributes = check_attributes(draft.attributes) if draft.attributes else None
-        if _draft_bytes(draft) > settings.maximum_message_size_bytes:
+        if size_bytes > settings.maximum_message_size_bytes:
             raise MessageTooLong(settings.maximum_message_size_bytes)
         character = illegal_character(body)
         if character is not None:
@@ -264,7 +276,8 @@ class Messages:
             if visibility_timeout_s is None
             else visibility_timeout_s * 1000
         )
-        dead_letter = await self._dead_letter(record)
+        policy = record.settings.redrive_policy
+        dead_letter = None if policy is None else await self._dead_letter(record, policy)
         while True:
             claimed = await self._store.claim_messages(
                 record.queue_id,
@@ -287,11 +300,8 @@ class Messages:
             )
         return claimed
 
-    async def _dead_letter(self, record: QueueRecord) -> DeadLetter | None:
+    async def _dead_letter(self, record: QueueRecord, policy: RedrivePolicy) -> DeadLetter | None:
         """The queue's redrive rule; none while its dead-letter queue does not exist (6.1)."""
-        policy = record.settings.redrive_policy
-        if policy is None:
-            return None
         target_key = parse_queue_arn(policy.dead_letter_target_arn)
         target = await self._store.get_queue(target_key) if target_key else None
         if target is None:
@@ -322,9 +332,14 @@ class Messages:
         Raises ``ReceiptHandleIsInvalid`` or, where the hand-out has ended, in FIFO queues,
         ``ReceiptHandleExpired``.
         """
-        [error] = await self.delete_batch(key, [handle])
-        if error is not None:
-            raise error
+        record = await self._queue(key)
+        now_ms = self._clock.now_ms()
+        receipt = self._open(record, handle, now_ms)
+        if isinstance(receipt, BrokerError):
+            raise receipt
+        [outcome] = await self._store.delete_messages([receipt], now_ms=now_ms)
+        if outcome is Outcome.STALE:
+            raise ReceiptHandleExpired(handle)
 
     async def delete_batch(self, key: QueueKey, handles: Sequence[str]) -> list[BrokerError | None]:
         """Delete several; for each why not, or None."""

@@ -248,6 +248,7 @@ def _open_handle(handle: str) -> tuple[str, str]:
     try:
         named = json.loads(b64decode(handle, validate=True))
         task_id, source_arn = named["taskId"], named["sourceArn"]
+        f"{task_id}{source_arn}".encode()  # a lone surrogate cannot be looked up
     except (Base64Error, ValueError, KeyError, TypeError, RecursionError):
         task_id = source_arn = None
     if not isinstance(task_id, str) or not isinstance(source_arn, str):

@@ -11,6 +11,7 @@ from broker import limits
 from broker.errors import InvalidParameterValue, OverLimit
 
 _VERSIONS = ("2012-10-17", "2008-10-17")
+_DEPTH_MAX = 32
 _POLICY_KEYS = {"Version", "Id", "Statement"}
 _STATEMENT_KEYS = {
     "Sid",
@@ -66,6 +67,8 @@ def check_policy(text: str) -> bool:
         return False
     if not isinstance(policy, dict) or not policy.keys() <= _POLICY_KEYS:
         return False
+    if not _is_shallow(policy):
+        return False
     if policy.get("Version", _VERSIONS[1]) not in _VERSIONS:
         return False
     statements = policy.get("Statement")
@@ -81,6 +84,21 @@ def check_policy(text: str) -> bool:
             for statement in statements
         )
     )
+
+
+def _is_shallow(policy: dict[str, Any]) -> bool:
+    """Whether a document is nested no deeper than can be read and written everywhere."""
+    level: list[Any] = [policy]
+    for _ in range(_DEPTH_MAX):
+        level = [
+            item
+            for value in level
+            if isinstance(value, dict | list)
+            for item in (value.values() if isinstance(value, dict) else value)
+        ]
+        if not level:
+            return True
+    return False
 
 
 def _scalar_or_list(values: Sequence[str]) -> str | list[str]:

@@ -23,6 +23,8 @@ class Seal:
             sealed = b64decode(text, altchars=b"-_", validate=True)
         except ValueError:  # other characters, non-ASCII ones included
             return None
+        if urlsafe_b64encode(sealed).decode("ascii") != text:  # another spelling of the same bytes
+            return None
         content, tag = sealed[:-_TAG_BYTES], sealed[-_TAG_BYTES:]
         if not hmac.compare_digest(tag, self._tag(content)):
             return None

@@ -64,9 +64,11 @@ def _ids(entries: Sequence[_Entry], kind: str) -> list[str]:
                 " underscores. It can be at most 80 letters long."
             )
         ids.append(entry.id)
-    for at, each in enumerate(ids):
-        if each in ids[:at]:
+    seen: set[str] = set()
+    for each in ids:
+        if each in seen:
             raise BatchEntryIdsNotDistinct(f"Id {each} repeated.")
+        seen.add(each)
     return ids
 
 

@@ -88,14 +88,18 @@ def refusal(error: ValidationError) -> BrokerError:
     for problem in problems:
         if problem["type"] == "json_invalid":
             return MalformedInput("The request body is not valid JSON.")
+        if not problem["loc"]:
+            return MalformedInput("The request body is not a JSON object.")
         absent = problem["type"] == "missing" or problem["input"] is None
         if not absent:
             return MalformedInput(_mismatch(problem["type"], problem["input"]))
-    return MissingParameter(str(problems[0]["loc"][0]) if problems[0]["loc"] else "")
+    return MissingParameter(str(problems[0]["loc"][0]))
 
 
 def _mismatch(kind: str, value: object) -> str:
     """A value of the wrong type, named as AWS names values."""
+    if kind == "too_long":
+        return "A list or map has too many items."
     if isinstance(value, dict):
         return "Start of structure or map found where not expected."
     if isinstance(value, list):

@@ -105,13 +105,19 @@ def _read_field(field: "_Field", alias: str, node: _Node) -> Any:
         if key is not None and key.value is not None:
             value = each.children.get(spelling.value)
             if value is None:
-                raise MissingParameter(f"{spelling.entry}.{spelling.value}")
+                if not _is_model(field.item):
+                    raise MissingParameter(f"{spelling.entry}.{spelling.value}")
+                value = _Node()  # a structure without members, which says itself what it misses
             entries[key.value] = _read_value(field.item, value)
     return entries
 
 
+def _is_model(item: Any) -> bool:
+    return isinstance(item, type) and issubclass(item, Wire)
+
+
 def _read_value(item: Any, node: _Node) -> Any:
-    if isinstance(item, type) and issubclass(item, Wire):
+    if _is_model(item):
         return _read_model(item, node)
     return node.value
 
