@@ -62,6 +62,15 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _open_standard_streams() -> None:
+    """Who starts us may have closed some: a socket must not get their numbers."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+
+
 def _version() -> str:
     try:
         return metadata.version("headrace")
@@ -75,18 +84,21 @@ def _banner(settings: Settings, endpoint: str, store: str) -> None:
         "strict": "strict: an answer means it is on disk",
         "relaxed": "relaxed: survives a crash; a power cut may take the latest",
     }["memory" if settings.store == "memory" else settings.durability]
-    print(
-        f"Headrace {_version()} is serving Amazon SQS\n"
-        f"  endpoint    {endpoint}\n"
-        f"  store       {store}\n"
-        f"  durability  {durability}\n"
-        f"  stop        Ctrl-C",
-        flush=True,
-    )
+    with contextlib.suppress(BrokenPipeError):  # nobody reads it
+        print(
+            f"Headrace {_version()} is serving Amazon SQS\n"
+            f"  endpoint    {endpoint}\n"
+            f"  store       {store}\n"
+            f"  durability  {durability}\n"
+            f"  stop        Ctrl-C",
+            flush=True,
+        )
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; the exit status."""
+    _open_standard_streams()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the server takes it over
     options = vars(_parser().parse_args(arguments))
     del options["command"]
     try:

@@ -17,6 +17,8 @@ from api.context import Context, Site
 from api.errors import RequestTooLarge, UnknownOperation, WireError, wire_error
 from api.names import parse_queue_url
 from api.operation import Operation, Service
+from api.protocol import EXTENSION as RESPOND
+from api.protocol import Respond
 from api.wire import json, query, xml
 from broker import Broker, Ids, StoreBroken
 from broker.errors import BrokerError, MissingParameter
@@ -144,6 +146,7 @@ class Dispatch:
         self._requests += 1
         request_id = f"{self._request_id_stem}{self._requests & 0xFFFFFFFFFFFF:012x}"
         headers: Headers = dict(scope["headers"])
+        respond: Respond | None = scope.get("extensions", {}).get(RESPOND)
         target = headers.get(b"x-amz-target")
         hangup = _Hangup(receive)
         try:
@@ -174,6 +177,7 @@ class Dispatch:
             )
             if answer.status == 413:  # the rest of the body is not read
                 response_headers.append((b"connection", b"close"))
+                respond = None
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug(
                 "%s %s %s -> %s",
@@ -185,6 +189,8 @@ class Dispatch:
         # Let those who are ready compute first: answers that go out back to back cost the kernel
         # half of what they cost one by one, for each of those wakes the other side anew.
         await asyncio.sleep(0)
+        if respond is not None and respond(answer.status, response_headers, answer.body):
+            return
         await send(
             {"type": "http.response.start", "status": answer.status, "headers": response_headers}
         )

@@ -12,6 +12,7 @@ import uvicorn
 
 from api.app import create_app
 from api.context import Site
+from api.protocol import HttpProtocol
 from api.settings import Settings
 from broker import (
     Broker,
@@ -25,7 +26,7 @@ from broker import (
 #: how uvicorn is run; the benchmark's empty application runs the same way
 UVICORN_SETTINGS: dict[str, Any] = {
     "loop": "none",  # the loop runs already
-    "http": "httptools",
+    "http": HttpProtocol,
     "ws": "none",
     "lifespan": "off",
     "log_config": None,

@@ -67,7 +67,7 @@ def open_database(path: Path, *, strict: bool) -> apsw.Connection:
     schema, is damaged, or cannot be written.
     """
     newest = migrations()[-1][0]
-    with _one_line_errors(path):
+    with one_line_errors(path):
         if path.exists() or path.is_symlink():  # a link to nowhere must not be replaced
             _refuse_foreign_file(path, newest)
         else:
@@ -83,7 +83,8 @@ def open_database(path: Path, *, strict: bool) -> apsw.Connection:
 
 
 @contextlib.contextmanager
-def _one_line_errors(path: Path) -> Iterator[None]:
+def one_line_errors(path: Path) -> Iterator[None]:
+    """Have what SQLite and the system say of a file said in one line, as ``StoreUnusable``."""
     try:
         yield
     except apsw.Error as error:

@@ -30,7 +30,7 @@ from storage.records import (
     RedrivePolicy,
 )
 from storage.sqlite.content import NEVER, Content
-from storage.sqlite.database import FileLock, open_database
+from storage.sqlite.database import FileLock, one_line_errors, open_database
 from storage.sqlite.group_commit import GroupCommit
 from storage.sqlite.messages import Messages
 
@@ -95,23 +95,30 @@ class SQLiteStorage:
         self._lock = FileLock(self._path)
         try:
             connection = open_database(self._path, strict=self._strict)
-            self._start(connection)
+            with one_line_errors(self._path):
+                try:
+                    self._start(connection)
+                except BaseException:
+                    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+                    connection.close()
+                    raise
         except BaseException:
             self._lock.release()
             self._lock = None
             raise
 
     def _start(self, connection: apsw.Connection) -> None:
+        self._execute: Callable[..., Any] = connection.cursor().execute
+        [(openings,)] = self._execute("SELECT count FROM openings").fetchall()
+        self._messages = Messages(connection, sequence=(openings + 1) * _SEQUENCES_PER_OPENING)
+        self._load()
+        # Last, so that a file that cannot be read is left as it was.
         with connection:
             connection.execute("UPDATE openings SET count = count + 1")
         if not self._strict:
             # The number of this opening must outlive a power cut even where messages may not.
             connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_FULL)
-        [(opening,)] = connection.execute("SELECT count FROM openings")
         self._connection = connection
-        self._execute: Callable[..., Any] = connection.cursor().execute
-        self._messages = Messages(connection, sequence=opening * _SEQUENCES_PER_OPENING)
-        self._load()
         self._group_commit = GroupCommit(connection, reload=self._load, committed=self._committed)
 
     def _load(self) -> None:
