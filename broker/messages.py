@@ -252,6 +252,7 @@ class Messages:
                 return self._received(record, claimed)
             if now_ms >= deadline_ms:
                 return []
+            lobby.over_limit = lobby.over_limit or claimed.over_limit
             why = await self._waiting.park(
                 lobby,
                 changes_seen=changes_seen,
@@ -261,7 +262,10 @@ class Messages:
             )
             if why in (Wake.HANGUP, Wake.CLOSED):
                 return []
-            record = await self._queue(key)  # it may have been changed, purged or deleted
+            current = await self._queue(key)  # it may have been changed, purged or deleted
+            if current.queue_id != record.queue_id:  # deleted, and another created
+                raise QueueDoesNotExist
+            record = current
 
     async def _claim(
         self,
@@ -298,6 +302,8 @@ class Messages:
                 "The receiveRequestAttemptId is not valid anymore since the receive call is not"
                 " retryable.",
             )
+        if claimed.messages:
+            self._waiting.handed_out(record.queue_id, now_ms + hidden_ms, now_ms)
         return claimed
 
     async def _dead_letter(self, record: QueueRecord, policy: RedrivePolicy) -> DeadLetter | None:
@@ -340,6 +346,7 @@ class Messages:
         [outcome] = await self._store.delete_messages([receipt], now_ms=now_ms)
         if outcome is Outcome.STALE:
             raise ReceiptHandleExpired(handle)
+        self._waiting.deleted(record.queue_id)
 
     async def delete_batch(self, key: QueueKey, handles: Sequence[str]) -> list[BrokerError | None]:
         """Delete several; for each why not, or None."""
@@ -350,6 +357,7 @@ class Messages:
         outcomes = iter(
             await self._store.delete_messages(receipts, now_ms=now_ms) if receipts else []
         )
+        self._waiting.deleted(record.queue_id)
         errors: list[BrokerError | None] = []
         for receipt, handle in zip(opened, handles, strict=True):
             if isinstance(receipt, BrokerError):

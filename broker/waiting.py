@@ -37,7 +37,7 @@ class Lobby:
     sees that it has moved since before the claim must claim again rather than park.
     """
 
-    __slots__ = ("changes", "due_ms", "due_timer", "inside", "parked")
+    __slots__ = ("changes", "due_ms", "due_timer", "inside", "over_limit", "parked")
 
     def __init__(self) -> None:
         self.changes = 0
@@ -45,6 +45,8 @@ class Lobby:
         self.parked: dict[asyncio.Future[Wake], None] = {}  # in order of arrival
         self.due_ms: int | None = None
         self.due_timer: Timer | None = None
+        #: somebody waits for messages in flight to become fewer
+        self.over_limit = False
 
     def wake(self, number: int, why: Wake) -> None:
         """Wake up to that many, the longest waiting first."""
@@ -91,6 +93,23 @@ class WaitingRoom:
         if lobby is not None:
             lobby.changes += 1
             lobby.wake(messages, Wake.CHANGE)
+
+    def handed_out(self, queue_id: int, hidden_until_ms: int, now_ms: int) -> None:
+        """Messages of a queue were handed out; they come back at that moment if not deleted."""
+        lobby = self._lobbies.get(queue_id)
+        if lobby is None or not lobby.parked:
+            return
+        if hidden_until_ms <= now_ms:
+            lobby.wake(1, Wake.CHANGE)
+        else:
+            self._expect(lobby, hidden_until_ms)
+
+    def deleted(self, queue_id: int) -> None:
+        """Messages in flight have become fewer: who waits for that may go on, one after another."""
+        lobby = self._lobbies.get(queue_id)
+        if lobby is not None and lobby.over_limit:
+            lobby.over_limit = False
+            lobby.wake(1, Wake.DUE)
 
     def close(self) -> None:
         """Wake everybody, and let nobody park from now on."""

@@ -109,8 +109,8 @@ class SQLiteStorage:
 
     def _start(self, connection: apsw.Connection) -> None:
         self._execute: Callable[..., Any] = connection.cursor().execute
-        [(openings,)] = self._execute("SELECT count FROM openings").fetchall()
-        self._messages = Messages(connection, sequence=(openings + 1) * _SEQUENCES_PER_OPENING)
+        opening = self._openings() + 1
+        self._messages = Messages(connection, sequence=opening * _SEQUENCES_PER_OPENING)
         self._load()
         # Last, so that a file that cannot be read is left as it was.
         with connection:
@@ -120,6 +120,11 @@ class SQLiteStorage:
             connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_FULL)
         self._connection = connection
         self._group_commit = GroupCommit(connection, reload=self._load, committed=self._committed)
+
+    def _openings(self) -> int:
+        """How often the file was opened before."""
+        [(count,)] = self._execute("SELECT count FROM openings").fetchall()
+        return int(count)
 
     def _load(self) -> None:
         """Read queues and counts: at the start, and after a rollback."""

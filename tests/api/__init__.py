@@ -1,0 +1,1 @@
+"""What clients see of the service, in both protocols and over every store."""
