@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-from api.names import parse_queue_url, queue_url
+from api.names import queue_key, queue_url
 from broker import Broker, Hangup, QueueKey
 from broker.errors import AccessDenied, QueueDoesNotExist
 
@@ -63,11 +63,10 @@ class Context:
 
     def queue_key(self, url: str) -> QueueKey:
         """The queue that a QueueUrl names; raises ``QueueDoesNotExist`` for what names none."""
-        found = parse_queue_url(url)
-        if found is None:
+        key = queue_key(url, self.account, self.region)
+        if key is None:
             raise QueueDoesNotExist
-        account, region, name = found
-        return QueueKey(account or self.account, region or self.region, name)
+        return key
 
     def own_queue_key(self, url: str) -> QueueKey:
         """As ``queue_key``, for operations that only the queue's own account may call."""

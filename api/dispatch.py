@@ -17,8 +17,7 @@ from api.context import Context, Site
 from api.errors import RequestTooLarge, UnknownOperation, WireError, wire_error
 from api.names import parse_queue_url
 from api.operation import Operation, Service
-from api.protocol import EXTENSION as RESPOND
-from api.protocol import Respond
+from api.protocol import EXTENSION, respond
 from api.wire import json, query, xml
 from broker import Broker, Ids, StoreBroken
 from broker.errors import BrokerError, MissingParameter
@@ -26,16 +25,20 @@ from broker.errors import BrokerError, MissingParameter
 logger = logging.getLogger(__name__)
 
 Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = dict[bytes, bytes]
+
+_HEADER_LINES = b"x-amzn-requestid: %b\r\ncontent-type: %b\r\ncontent-length: %d\r\n"
 
 #: what is not AWS's: no queue path can begin so
 _OWN_PATHS = ("/_headrace/", "/health")
 
 #: 1 MiB of body and attributes, percent-encoded or as JSON escapes, and room for the rest
 REQUEST_BYTES_MAX = 4 * 1024 * 1024
+_TOO_LARGE = f"Requests cannot be longer than {REQUEST_BYTES_MAX} bytes."
 _IDENTITIES_MAX = 10_000
 _CREDENTIAL_BYTES_MAX = 256  # longer ones are served, but not remembered
 _CREDENTIAL = re.compile(rb"Credential=([^,\s]+)")
@@ -140,17 +143,23 @@ class Dispatch:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
+        cycle = scope.pop(EXTENSION, None)
         if scope["type"] != "http" or scope["path"].startswith(_OWN_PATHS):
             await self._elsewhere(scope, receive, send)
             return
         self._requests += 1
         request_id = f"{self._request_id_stem}{self._requests & 0xFFFFFFFFFFFF:012x}"
         headers: Headers = dict(scope["headers"])
-        respond: Respond | None = scope.get("extensions", {}).get(RESPOND)
         target = headers.get(b"x-amz-target")
         hangup = _Hangup(receive)
         try:
-            body = await _read_body(receive, headers)
+            _check_announced(headers.get(b"content-length", b"0"))
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            body: bytes = message.get("body", b"")
+            if message.get("more_body"):
+                body = await _read_rest(body, receive)
             if target is not None:
                 answer = await self._answer_json(scope, headers, target, body, hangup)
             else:
@@ -166,18 +175,12 @@ class Dispatch:
             )
         finally:
             hangup.close()
-        response_headers = [
-            (b"x-amzn-requestid", request_id.encode()),
-            (b"content-type", answer.content_type),
-            (b"content-length", b"%d" % len(answer.body)),
-        ]
+        lines = _HEADER_LINES % (request_id.encode(), answer.content_type, len(answer.body))
         if answer.error is not None:
-            response_headers.append(
-                (b"x-amzn-query-error", f"{answer.error.code};{answer.error.fault}".encode())
-            )
+            lines += f"x-amzn-query-error: {answer.error.code};{answer.error.fault}\r\n".encode()
             if answer.status == 413:  # the rest of the body is not read
-                response_headers.append((b"connection", b"close"))
-                respond = None
+                lines += b"connection: close\r\n"
+                cycle = None
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug(
                 "%s %s %s -> %s",
@@ -189,11 +192,10 @@ class Dispatch:
         # Let those who are ready compute first: answers that go out back to back cost the kernel
         # half of what they cost one by one, for each of those wakes the other side anew.
         await asyncio.sleep(0)
-        if respond is not None and respond(answer.status, response_headers, answer.body):
+        if cycle is not None and respond(cycle, answer.status, lines, answer.body):
             return
-        await send(
-            {"type": "http.response.start", "status": answer.status, "headers": response_headers}
-        )
+        pairs = [tuple(line.split(b": ", 1)) for line in lines.splitlines()]
+        await send({"type": "http.response.start", "status": answer.status, "headers": pairs})
         await send({"type": "http.response.body", "body": answer.body})
 
     # --- AWS JSON 1.0 ---------------------------------------------------------------------------
@@ -325,27 +327,30 @@ def _xml_error(service: Service, told: WireError, request_id: str) -> _Answer:
     return _Answer(told.status, _XML_TYPE, xml.error_document(service, told, request_id), told)
 
 
-async def _read_body(receive: Receive, headers: Headers) -> bytes:
-    """The request's body, refused before it is read if it says that it is too long."""
-    announced = headers.get(b"content-length", b"0")
-    if not announced.isdigit() or len(announced) > 18 or int(announced) > REQUEST_BYTES_MAX:
-        raise RequestTooLarge(f"Requests cannot be longer than {REQUEST_BYTES_MAX} bytes.")
-    message = await receive()
-    if message["type"] == "http.disconnect":
-        raise ClientGone
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body"):
-        return body
+def _check_announced(content_length: bytes) -> None:
+    """Refuse a body before it is read if it says that it is too long, or nothing sensible."""
+    if (
+        not content_length.isdigit()
+        or len(content_length) > 18
+        or int(content_length) > REQUEST_BYTES_MAX
+    ):
+        raise RequestTooLarge(_TOO_LARGE)
+
+
+async def _read_rest(body: bytes, receive: Receive) -> bytes:
+    """A body that does not come in one piece, refused as soon as it is too long."""
     parts = [body]
     size = len(body)
-    while message.get("more_body"):
+    more = True
+    while more:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientGone
         parts.append(message.get("body", b""))
         size += len(parts[-1])
         if size > REQUEST_BYTES_MAX:
-            raise RequestTooLarge(f"Requests cannot be longer than {REQUEST_BYTES_MAX} bytes.")
+            raise RequestTooLarge(_TOO_LARGE)
+        more = bool(message.get("more_body"))
     return b"".join(parts)
 
 

@@ -40,17 +40,25 @@ class QueueReference(NamedTuple):
     name: str
 
 
+def queue_key(url: str, account: str, region: str) -> QueueKey | None:
+    """The queue that a QueueUrl means to a caller of that account and region; None if none."""
+    return _queue_key(url, account, region) if len(url) <= _URL_CHARACTERS_MAX else None
+
+
+@lru_cache(maxsize=10_000)
+def _queue_key(url: str, account: str, region: str) -> QueueKey | None:
+    found = parse_queue_url(url)
+    if found is None:
+        return None
+    return QueueKey(found.account or account, found.region or region, found.name)
+
+
 def parse_queue_url(url: str) -> QueueReference | None:
     """The queue that a QueueUrl means, in every shape clients hold; None if it names none.
 
     Only the path counts, and a region in it or in the host: clients reach one server under many
     names (SQS reference 1.9, rivals section 3).  A bare queue name is accepted too.
     """
-    return _parse_url(url) if len(url) <= _URL_CHARACTERS_MAX else None
-
-
-@lru_cache(maxsize=10_000)
-def _parse_url(url: str) -> QueueReference | None:
     match = _URL.fullmatch(url)
     if match is None:
         if url.startswith("/"):

@@ -73,7 +73,9 @@ class Messages:
         Raises ``InvalidParameterValue``, ``MissingParameter``, ``InvalidMessageContents`` or
         ``QueueDoesNotExist``.
         """
-        record = await self._queue(key)
+        record = await self._store.get_queue(key)  # not by _queue: a coroutine less, here
+        if record is None:
+            raise QueueDoesNotExist
         now_ms = self._clock.now_ms()
         message = self._check(record, draft, _draft_bytes(draft), now_ms, sender_id)
         [added] = await self._store.add_messages(

@@ -36,6 +36,8 @@ async def app(scope: "HTTPScope", receive: "ASGIReceiveCallable", send: "ASGISen
 
 
 if __name__ == "__main__":
-    config = uvicorn.Config(app, host="127.0.0.1", port=int(sys.argv[1]), **UVICORN_SETTINGS)
+    # uvicorn's own protocol: what Headrace's spares counts for Headrace
+    settings = UVICORN_SETTINGS | {"http": "httptools"}
+    config = uvicorn.Config(app, host="127.0.0.1", port=int(sys.argv[1]), **settings)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(uvicorn.Server(config).serve())

@@ -18,7 +18,7 @@ import pytest
 from pydantic import ValidationError
 
 from api.dispatch import REQUEST_BYTES_MAX
-from api.names import parse_queue_url
+from api.names import queue_key
 from api.sqs import SQS
 from storage import open_storage
 from tests.support.errors import LOOKS
@@ -463,9 +463,10 @@ async def test_no_name_of_a_queue_becomes_the_name_of_a_file(tmp_path: Path) -> 
 
 def test_a_url_too_long_for_any_queue_names_none() -> None:
     """And is not remembered: ten thousand of four megabytes would be."""
-    assert parse_queue_url(queue_url("x" * 2_000)) is None
-    assert parse_queue_url("x" * 4_000_000) is None
-    assert parse_queue_url(queue_url("x" * 80)) is not None
+    caller = ("000000000000", "us-east-1")
+    assert queue_key(queue_url("x" * 2_000), *caller) is None
+    assert queue_key("x" * 4_000_000, *caller) is None
+    assert queue_key(queue_url("x" * 80), *caller) is not None
 
 
 # --- SQL ----------------------------------------------------------------------------------------
