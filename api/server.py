@@ -108,7 +108,7 @@ def _tune_garbage_collection() -> None:
     messages that stay make every collection look at them again.
     """
     gc.freeze()  # what start-up made stays
-    gc.set_threshold(20_000, 20, 200)
+    gc.set_threshold(10_000, 2, 5_000)
 
 
 async def serve(settings: Settings, *, banner: Callable[[str, str], None]) -> int:

@@ -16,7 +16,7 @@ APPLICATION_ID = 0x48645263
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
 _HEADER_BYTES = 100  # of a SQLite file; https://sqlite.org/fileformat.html
-_CACHE_KIB = 32_768
+_CACHE_KIB = 98_304
 _CHECKPOINT_PAGES = 4_000
 
 
