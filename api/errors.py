@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from broker import StoreBroken, StoreFull, UnknownQueue, errors
+from broker import StoreBroken, StoreUnwritable, UnknownQueue, errors
 
 _SQS = "com.amazonaws.sqs#"
 _FRAMEWORK = "com.amazon.coral.service#"
@@ -138,7 +138,7 @@ def _of_the_broker(error: Exception) -> Exception:
     """What a store raised, as the refusal it means to a client."""
     if isinstance(error, UnknownQueue):
         return errors.QueueDoesNotExist()
-    if isinstance(error, StoreFull | StoreBroken):
+    if isinstance(error, StoreUnwritable | StoreBroken):
         return errors.ServiceUnavailable(
             "The request has failed due to a temporary failure of the server."
         )

@@ -13,7 +13,7 @@ from broker.queue_attributes import QUEUE_ATTRIBUTE_NAMES
 from broker.values import Draft, Received, Sent
 from broker.waiting import Hangup
 from storage import Storage, open_storage
-from storage.errors import StorageError, StoreBroken, StoreFull, StoreUnusable, UnknownQueue
+from storage.errors import StorageError, StoreBroken, StoreUnusable, StoreUnwritable, UnknownQueue
 from storage.records import MessageAttribute, MoveTask, MoveTaskStatus, QueueKey, QueueRecord
 
 __all__ = [
@@ -35,8 +35,8 @@ __all__ = [
     "Storage",
     "StorageError",
     "StoreBroken",
-    "StoreFull",
     "StoreUnusable",
+    "StoreUnwritable",
     "SystemClock",
     "Timer",
     "UnknownQueue",

@@ -10,7 +10,7 @@ from broker.queues import Queues
 from broker.seals import Seal
 from broker.waiting import WaitingRoom
 from storage.contract import Storage
-from storage.errors import StoreBroken, StoreFull
+from storage.errors import StoreBroken, StoreUnwritable
 
 _SWEEP_LIMIT = 1_000
 #: Sweeping frees space, nothing depends on when it happens: not more often than this …
@@ -67,7 +67,7 @@ class Broker:
             now_ms = self._clock.now_ms()
             try:
                 next_ms = await self._store.sweep(now_ms=now_ms, limit=_SWEEP_LIMIT)
-            except StoreFull:
+            except StoreUnwritable:
                 next_ms = None
             except StoreBroken:
                 return  # the store has said so itself

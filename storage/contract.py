@@ -7,7 +7,7 @@ Rules that hold for every method:
 - Atomic and, once it has returned, as durable as the store promises.  A method that raises has
   changed nothing.
 - Expected outcomes are return values.  ``UnknownQueue`` is raised when a queue is gone;
-  ``StoreFull`` and ``StoreBroken`` when the store cannot do what it is for.
+  ``StoreUnwritable`` and ``StoreBroken`` when the store cannot do what it is for.
 - A claim that finds nothing, and any read, causes no flush to disk.
 - The cost of a method does not grow with the number of messages, groups or queues (a purge and a
   deletion included; ``sweep`` collects in small steps what they leave).  Exceptions: a change of

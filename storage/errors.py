@@ -3,7 +3,7 @@
 StorageError
 ├── UnknownQueue       there is no queue of that id (any more)
 ├── StoreUnusable      the store cannot be opened: the message says what and where
-├── StoreFull          no space: nothing was stored, the store goes on
+├── StoreUnwritable    no space, or locked: nothing was stored, the store goes on
 └── StoreBroken        the store failed and accepts nothing from now on
 """
 
@@ -20,8 +20,8 @@ class StoreUnusable(StorageError):
     """The store cannot be opened.  The text is one line for the person who started Headrace."""
 
 
-class StoreFull(StorageError):
-    """The disk is full: the call changed nothing, and may be tried again."""
+class StoreUnwritable(StorageError):
+    """The disk is full, or another program has locked the file: nothing was changed, try again."""
 
 
 class StoreBroken(StorageError):

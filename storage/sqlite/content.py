@@ -50,6 +50,10 @@ class Content:
         #: the turn of the lane without a group id
         self.open_turn = 0
 
+    def is_settled(self, now_ms: int) -> bool:
+        """Whether nothing has fallen due or expired by that moment."""
+        return now_ms < self.next_due_ms and now_ms < self.next_expiry_ms
+
     def count(self, *, hidden: bool, received: bool, change: int) -> None:
         """Count messages of that state in (1) or out (-1)."""
         if not hidden:

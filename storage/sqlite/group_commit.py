@@ -15,7 +15,7 @@ from typing import Any
 
 import apsw
 
-from storage.errors import StorageError, StoreBroken, StoreFull
+from storage.errors import StorageError, StoreBroken, StoreUnwritable
 
 logger = logging.getLogger(__name__)
 
@@ -165,14 +165,14 @@ class GroupCommit:
             self._scheduled = False
 
     def _fail(self, batch: list[tuple[Call, asyncio.Future[Any]]], error: apsw.Error) -> None:
-        """Nothing of the batch is stored.  A full disk is told; anything else ends the store.
+        """Nothing of the batch is stored.  What may pass is told; anything else ends the store.
 
         After a failed fsync the kernel may have dropped the pages it could not write, so a later
         success would prove nothing: no further call is accepted (RELIABILITY, fsyncgate).
         """
         answer: StorageError
-        if isinstance(error, apsw.FullError):
-            answer = StoreFull("the disk is full")
+        if isinstance(error, apsw.FullError | apsw.BusyError):
+            answer = StoreUnwritable(str(error))
             try:
                 self._roll_back()
             except apsw.Error as rollback_error:

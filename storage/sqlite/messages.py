@@ -252,8 +252,7 @@ class Messages:
         contents = [self.content(queue_id) for queue_id, _ in messages]
         added = []
         for content, (queue_id, message) in zip(contents, messages, strict=True):
-            if content.next_due_ms <= now_ms or content.next_expiry_ms <= now_ms:
-                self._settle(content, now_ms)
+            self._settle(content, now_ms)
             sequence = self._sequence = self._sequence + 1
             if content.fifo and message.deduplication_id is not None:
                 key = message.deduplication_id
@@ -330,7 +329,7 @@ class Messages:
 
     def _settle_all(self, content: Content, now_ms: int) -> None:
         """As ``_settle``, without a bound."""
-        while content.next_due_ms <= now_ms or content.next_expiry_ms <= now_ms:
+        while not content.is_settled(now_ms):
             self._settle(content, now_ms)
 
     def _promote(self, content: Content, now_ms: int) -> None:
@@ -421,10 +420,9 @@ class Messages:
     ) -> Claimed:
         """See the contract."""
         content = self.content(queue_id)
-        if content.next_due_ms <= now_ms or content.next_expiry_ms <= now_ms:
-            self._settle(content, now_ms)
-            if content.next_due_ms <= now_ms or content.next_expiry_ms <= now_ms:
-                return Claimed([], next_due_at_ms=now_ms + 1, again=True)
+        self._settle(content, now_ms)
+        if not content.is_settled(now_ms):
+            return Claimed([], next_due_at_ms=now_ms + 1, again=True)
         if not content.fifo:
             attempt_id = None
         if attempt_id is not None:
@@ -496,8 +494,7 @@ class Messages:
             after[lane_id] = rows[-1][0]
             served = False
             for row in rows:
-                if graveyard is not None and row[4] >= graveyard[1].max_receive_count:
-                    self._dead_letter(content, row, now_ms, *graveyard)
+                if self._bury(content, row, now_ms, graveyard):
                     moved += 1
                 else:
                     self._hide(content, row, now_ms, hidden_until_ms)
@@ -586,8 +583,7 @@ class Messages:
                 if row[3] is not None:
                     return moved
                 after = row[0]
-                if graveyard is not None and row[4] >= graveyard[1].max_receive_count:
-                    self._dead_letter(content, row, now_ms, *graveyard)
+                if self._bury(content, row, now_ms, graveyard):
                     moved += 1
                 else:
                     self._hide(content, row, now_ms, hidden_until_ms)
@@ -608,9 +604,13 @@ class Messages:
         if due < content.next_due_ms:
             content.next_due_ms = due
 
-    def _dead_letter(
-        self, content: Content, row: Row, now_ms: int, target: Content, rule: DeadLetter
-    ) -> None:
+    def _bury(
+        self, content: Content, row: Row, now_ms: int, graveyard: tuple[Content, DeadLetter] | None
+    ) -> bool:
+        """Move a visible message to the dead-letter queue if it was received often enough."""
+        if graveyard is None or row[4] < graveyard[1].max_receive_count:
+            return False
+        target, rule = graveyard
         self._settle(target, now_ms)
         sequence, enqueued_at_ms, lane_id, group_id = row[0], row[1], row[2], row[11]
         number = self.next_number()  # its turn there, and in a FIFO queue its new sequence
@@ -633,6 +633,7 @@ class Messages:
         # A FIFO lane is being walked: the walk decides, at its end, whether it is ready.
         self._leave_lane(content, lane_id, unlock=False)
         self.changes.append((target.queue_id, 1))
+        return True
 
     def _repeat(
         self, content: Content, attempt_id: str, now_ms: int, hidden_until_ms: int
@@ -666,8 +667,7 @@ class Messages:
 
     def _delete(self, receipt: Receipt, now_ms: int) -> Outcome:
         content = self.content(receipt.queue_id)
-        if content.next_due_ms <= now_ms or content.next_expiry_ms <= now_ms:
-            self._settle(content, now_ms)
+        self._settle(content, now_ms)
         if content.fifo:
             state = self._one(STATE, (receipt.sequence, content.content_id))
             if state is not None and self._is_stale(receipt, state, now_ms):
@@ -688,8 +688,7 @@ class Messages:
 
     def _change_visibility(self, receipt: Receipt, until_ms: int, now_ms: int) -> Outcome:
         content = self.content(receipt.queue_id)
-        if content.next_due_ms <= now_ms or content.next_expiry_ms <= now_ms:
-            self._settle(content, now_ms)
+        self._settle(content, now_ms)
         state = self._one(STATE, (receipt.sequence, content.content_id))
         if state is None or state[0] + content.retention_ms <= now_ms:
             return Outcome.GONE
@@ -738,7 +737,7 @@ class Messages:
         content = self.content(queue_id)
         self._settle(content, now_ms)
         visible, in_flight, delayed = content.visible, content.in_flight, content.delayed
-        if content.next_due_ms <= now_ms or content.next_expiry_ms <= now_ms:
+        if not content.is_settled(now_ms):
             # More upkeep is left than one call does: count what it would change.
             expired_before = now_ms - content.retention_ms
             [(due, received, kept)] = self._execute(

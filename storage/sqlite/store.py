@@ -529,7 +529,7 @@ class SQLiteStorage:
                 *(
                     self._messages.settle(content, now_ms)
                     for content in self._messages.contents.values()
-                    if content.next_due_ms <= now_ms or content.next_expiry_ms <= now_ms
+                    if not content.is_settled(now_ms)
                 ),
                 *(
                     min(content.next_due_ms, content.next_expiry_ms)

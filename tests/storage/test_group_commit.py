@@ -7,7 +7,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from storage.errors import StoreBroken, StoreFull, UnknownQueue
+from storage.errors import StoreBroken, StoreUnwritable, UnknownQueue
 from storage.records import QueueKey, QueueSettings, Receipt
 from storage.sqlite import SQLiteStorage
 from tests.storage.builders import EPOCH_MS, a_message
@@ -118,12 +118,27 @@ async def test_a_full_disk_refuses_and_the_store_goes_on(
     await send(store, queue_id, "before")
     pages = store._connection.pragma("page_count")
     store._connection.pragma("max_page_count", pages + 2)
-    with pytest.raises(StoreFull):
+    with pytest.raises(StoreUnwritable):
         await send(store, queue_id, "x" * 100_000)
     assert await visible(store, queue_id) == 1
     store._connection.pragma("max_page_count", pages + 1_000)
     await send(store, queue_id, "x" * 100_000)
     assert await visible(store, queue_id) == 2
+
+
+async def test_a_file_locked_by_another_program_refuses_and_the_store_goes_on(
+    store: SQLiteStorage, queue_id: int, tmp_path: Path
+) -> None:
+    assert store._connection is not None
+    store._connection.set_busy_timeout(1)
+    other = apsw.Connection(str(tmp_path / "headrace.db"))
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreUnwritable):
+        await send(store, queue_id, "a")
+    other.execute("ROLLBACK")
+    other.close()
+    await send(store, queue_id, "b")
+    assert await visible(store, queue_id) == 1
 
 
 async def test_after_a_failed_flush_nothing_is_accepted(
