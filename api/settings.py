@@ -22,7 +22,9 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    host: Annotated[str, Field(min_length=1, description="address to listen on")] = "127.0.0.1"
+    host: Annotated[
+        str, Field(min_length=1, description="address to listen on", examples=["ADDRESS"])
+    ] = "127.0.0.1"
     port: Annotated[
         int, Field(ge=0, le=65_535, description="port to listen on; 0: any free one")
     ] = 4566
@@ -30,6 +32,7 @@ class Settings(BaseModel):
         str,
         Field(
             pattern=r"^(memory|sqlite:.+)$",
+            examples=["memory|sqlite:PATH"],
             description="where messages are kept: memory (gone with the process) or sqlite:PATH",
         ),
     ] = "sqlite:data/headrace.db"
@@ -58,6 +61,7 @@ class Settings(BaseModel):
         str | None,
         Field(
             pattern=r"^https?://[^/?#\s]+$",
+            examples=["URL"],
             description="what QueueUrls begin with, such as https://sqs.example.com;"
             " by default what the client called (its Host header)",
         ),
@@ -88,6 +92,8 @@ def environment_name(field: str) -> str:
 
 def choices(field: FieldInfo) -> str:
     """What may be given, for the help: alternatives, or the kind of value."""
+    if field.examples:
+        return str(field.examples[0])
     annotation = field.annotation
     literals = getattr(annotation, "__args__", None)
     if literals and all(isinstance(each, str) for each in literals):
@@ -126,5 +132,6 @@ def read_settings(options: Mapping[str, str], environment: Mapping[str, str]) ->
         problem = error.errors(include_url=False)[0]
         field = str(problem["loc"][0])
         expected = choices(Settings.model_fields[field])
-        said = problem["msg"] if expected in ("N", "TEXT") else f"use {expected}"
+        free = expected in ("N", "TEXT", "ADDRESS", "URL")
+        said = problem["msg"] if free else f"use {expected}"
         raise SettingsError(f"{source[field]} {given[field]!r}: {said}") from None
