@@ -133,6 +133,7 @@ async def send_message_batch(
     key = await _key(ctx, request.queue_url)
     kind = "SendMessageBatchRequestEntry"
     ids = _ids(request.entries, kind)
+    trace_header = ctx.trace_header
     try:
         answers = await ctx.broker.messages.send_batch(
             key,
@@ -144,7 +145,7 @@ async def send_message_batch(
                     raw_attributes(entry.message_system_attributes),
                     entry.message_group_id,
                     entry.message_deduplication_id,
-                    ctx.trace_header,
+                    trace_header,
                 )
                 for entry in request.entries
             ],
