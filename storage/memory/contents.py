@@ -359,6 +359,7 @@ class Content:
 
     def _bury(self, message: Message, burial: Burial, now_ms: int) -> None:
         """Move an exhausted message, already out of its lane, to the dead-letter queue."""
+        burial.content.settle(now_ms)  # before its number is drawn: it joins behind what was due
         self._forget(message)
         message.dead_letter_source_arn = burial.source_arn
         if self.fifo:
@@ -366,7 +367,6 @@ class Content:
             message.sequence = self.next_number()
             message.enqueued_at_ms = now_ms
             message.new = message.new._replace(deduplication_id=message.new.message_id)
-        burial.content.settle(now_ms)
         burial.content.add(message)
 
     # What is remembered for a while.

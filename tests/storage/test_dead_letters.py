@@ -97,6 +97,16 @@ async def test_fifo_a_move_does_not_unlock_the_group_there(
     assert await fifo_dead.received(at=30_000) == ["g-0", "g-1"]
 
 
+async def test_fifo_a_moved_group_comes_behind_those_that_fell_due_there_before(
+    fifo_queue: AQueue, fifo_dead: AQueue
+) -> None:
+    await fifo_dead.send("h-1", at=0, delay_ms=1_000)
+    await fifo_queue.send("g-1", at=0)
+    await fifo_queue.receive(at=0, timeout_ms=0)
+    await fifo_queue.receive(at=2_000, dead_letter=fifo_dead.as_dead_letter_queue())
+    assert await fifo_dead.received(at=2_000) == ["h-1", "g-1"]
+
+
 async def test_fresh_messages_are_handed_out_by_the_claim_that_moves_others(
     queue: AQueue, dead: AQueue
 ) -> None:
