@@ -382,7 +382,7 @@ class Messages:
             content.ready_lanes += 1
 
     def _leave_lane(self, content: Content, lane_id: int, *, unlock: bool = True) -> None:
-        """A message of that lane was removed: the lane may vanish, unlock or run dry."""
+        """A message of that lane was removed: the lane may vanish, unlock, lock or run dry."""
         if lane_id == content.content_id:
             return
         [(size, turn)] = self._execute(LEAVE_LANE, (lane_id,))
@@ -390,10 +390,16 @@ class Messages:
             self._execute(REMOVE_LANE, (lane_id,))
             content.ready_lanes -= turn is not None
         elif content.fifo:
-            if unlock and turn is None and self._head_is_visible(lane_id):
+            if not unlock:
+                return
+            ready = self._head_is_visible(lane_id)
+            if ready and turn is None:
                 self._execute(SET_TURN, (self.next_number(), lane_id))
                 content.ready_lanes += 1
                 self.changes.append((content.queue_id, 1))
+            elif not ready and turn is not None:
+                self._execute(SET_TURN, (None, lane_id))
+                content.ready_lanes -= 1
         elif turn is not None and not self._has_visible(lane_id):
             self._execute(SET_TURN, (None, lane_id))
             content.ready_lanes -= 1

@@ -212,6 +212,19 @@ async def test_fifo_moving_the_head_lets_the_group_go_on(
     assert await other.received(at=0) == ["g-1"]
 
 
+async def test_fifo_a_group_whose_head_moved_away_waits_for_the_next_one(
+    storage: Storage, fifo_queue: AQueue
+) -> None:
+    other = await a_queue(storage, "other.fifo", fifo=True)
+    await fifo_queue.send("g-1", "g-2", at=0)
+    first, _ = await fifo_queue.receive(at=0, timeout_ms=30_000)
+    await fifo_queue.hide(first, at=0, for_ms=0)
+    await storage.create_move_task(a_task("1", fifo_queue))
+    assert await move("1", await movable(fifo_queue, at=0), other, at=0) == 1
+    await fifo_queue.send("h-1", at=1)
+    assert await fifo_queue.received(at=30_000) == ["h-1", "g-2"]
+
+
 async def test_a_move_is_told_to_the_destination(
     storage: Storage, queue: AQueue, changes: list[tuple[int, int]]
 ) -> None:
