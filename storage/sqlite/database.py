@@ -66,10 +66,9 @@ def open_database(path: Path, *, strict: bool) -> apsw.Connection:
     Raises ``StoreUnusable`` and leaves the file as it was if it is not Headrace's, has a newer
     schema, is damaged, or cannot be written.
     """
-    newest = migrations()[-1][0]
     with one_line_errors(path):
         if path.exists() or path.is_symlink():  # a link to nowhere must not be replaced
-            _refuse_foreign_file(path, newest)
+            _refuse_foreign_file(path)
         else:
             _create(path)
         connection = apsw.Connection(str(path))
@@ -93,7 +92,7 @@ def one_line_errors(path: Path) -> Iterator[None]:
         raise StoreUnusable(f"cannot open {path}: {error.strerror}") from None
 
 
-def _refuse_foreign_file(path: Path, newest: int) -> None:
+def _refuse_foreign_file(path: Path) -> None:
     """Look at the file's header by plain reading: it must not be touched if it is not ours."""
     if not path.is_file():
         raise StoreUnusable(f"{path} is not a file")
@@ -103,19 +102,19 @@ def _refuse_foreign_file(path: Path, newest: int) -> None:
     if header[:16] != b"SQLite format 3\x00" or application_id != APPLICATION_ID:
         raise StoreUnusable(f"{path} is not a Headrace database; it was left as it is")
     schema = int.from_bytes(header[60:64], "big")
-    if schema > newest:
-        raise _newer_schema(path, schema)
+    _refuse_newer_schema(path, schema)
     _refuse_truncated_file(path, header)
     if not os.access(path, os.W_OK):
         raise StoreUnusable(f"{path} is not writable")
 
 
-def _newer_schema(path: Path, schema: int) -> StoreUnusable:
+def _refuse_newer_schema(path: Path, schema: int) -> None:
     newest = migrations()[-1][0]
-    return StoreUnusable(
-        f"{path} was written by a newer Headrace (schema {schema}, this one knows {newest});"
-        " it was left as it is"
-    )
+    if schema > newest:
+        raise StoreUnusable(
+            f"{path} was written by a newer Headrace (schema {schema}, this one knows {newest});"
+            " it was left as it is"
+        )
 
 
 def _refuse_truncated_file(path: Path, header: bytes) -> None:
@@ -168,9 +167,11 @@ def _configure(connection: apsw.Connection, *, strict: bool) -> None:
 def _migrate(connection: apsw.Connection, database: Path) -> None:
     """Bring the schema to the newest version, each step in a transaction with its number."""
     version = int(connection.pragma("user_version"))
-    if version > migrations()[-1][0]:  # told by the log beside the file, not yet by its header
+    try:
+        _refuse_newer_schema(database, version)  # the log beside the file may know of one
+    except StoreUnusable:
         connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-        raise _newer_schema(database, version)
+        raise
     pending = [(number, path) for number, path in migrations() if number > version]
     for number, path in pending:
         with connection:

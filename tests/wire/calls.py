@@ -198,3 +198,16 @@ def query_body(operation: str, members: Mapping[str, Any]) -> bytes:
     for name, value in members.items():
         parameters |= flatten(operation, name, value)
     return urlencode(parameters).encode()
+
+
+async def check_serves(server: Server) -> None:
+    """A message can still be sent and received."""
+    url = queue_url("canary")
+    assert (await server.json("CreateQueue", {"QueueName": "canary"})).status == 200
+    sent = await server.json("SendMessage", {"QueueUrl": url, "MessageBody": "alive"})
+    assert sent.status == 200
+    received = (await server.json("ReceiveMessage", {"QueueUrl": url})).json()
+    assert [message["Body"] for message in received["Messages"]] == ["alive"]
+    handle = received["Messages"][0]["ReceiptHandle"]
+    deleted = await server.json("DeleteMessage", {"QueueUrl": url, "ReceiptHandle": handle})
+    assert deleted.status == 200

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from api.sqs import SQS
 from tests.support.errors import LOOKS
-from tests.wire.calls import Answer, Server, queue_url, serving
+from tests.wire.calls import Answer, Server, check_serves, serving
 from tests.wire.generated import (
     Inexpressible,
     Known,
@@ -119,19 +119,6 @@ def _as_in_xml(value: Any) -> Any:
     if isinstance(value, dict):
         return {_as_in_xml(key): _as_in_xml(each) for key, each in value.items()}
     return value
-
-
-async def check_serves(server: Server) -> None:
-    """A message can still be sent and received."""
-    url = queue_url("canary")
-    assert (await server.json("CreateQueue", {"QueueName": "canary"})).status == 200
-    sent = await server.json("SendMessage", {"QueueUrl": url, "MessageBody": "alive"})
-    assert sent.status == 200
-    received = (await server.json("ReceiveMessage", {"QueueUrl": url})).json()
-    assert [message["Body"] for message in received["Messages"]] == ["alive"]
-    handle = received["Messages"][0]["ReceiptHandle"]
-    deleted = await server.json("DeleteMessage", {"QueueUrl": url, "ReceiptHandle": handle})
-    assert deleted.status == 200
 
 
 async def check_call(by_json: Server, by_query: Server, operation: str, members: Members) -> None:

@@ -14,7 +14,7 @@ from tests.support.errors import LOOKS
 from tests.wire.calls import (
     QUERY_HEADERS,
     Answer,
-    Server,
+    check_serves,
     json_headers,
     query_body,
     queue_url,
@@ -197,16 +197,6 @@ async def test_a_damaged_request_is_answered_and_harms_nobody(seed: int) -> None
             if not path.startswith(_WEB_PATHS):
                 check(answer)
         await check_serves(server)
-
-
-async def check_serves(server: Server) -> None:
-    """Somebody whom nobody knew so far can send and receive a message."""
-    url = queue_url("canary")
-    assert (await server.json("CreateQueue", {"QueueName": "canary"})).status == 200
-    sent = await server.json("SendMessage", {"QueueUrl": url, "MessageBody": "alive"})
-    assert sent.status == 200
-    received = (await server.json("ReceiveMessage", {"QueueUrl": url})).json()
-    assert [message["Body"] for message in received["Messages"]] == ["alive"]
 
 
 async def test_the_recorded_requests_are_fine_before_they_are_damaged() -> None:
