@@ -53,6 +53,7 @@ from storage.records import (
     QueueSettings,
     Receipt,
 )
+from storage.topic_contract import TopicStorage
 
 #: Called after a call that made something receivable, or changed when something will be:
 #: (queue id, how many messages may have become receivable; at least 1, or ``EVERYBODY``).
@@ -62,8 +63,8 @@ ChangeListener = Callable[[int, int], None]
 EVERYBODY = 1 << 31
 
 
-class Storage(Protocol):
-    """What the broker asks of a store."""
+class Storage(TopicStorage, Protocol):
+    """What the broker asks of a store: for queues and messages here, for topics in its base."""
 
     #: True if what was stored is there after the process has been killed and started again.
     durable: bool
@@ -237,7 +238,8 @@ class Storage(Protocol):
         """Remove up to about ``limit`` things (per queue) that nobody can see any more.
 
         Those are expired messages, what purges and deletions left, deduplication ids and receive
-        attempts whose window has passed.  Never changes what another method answers.  Returns
+        attempts whose window has passed, subscriptions past their ``expires_at_ms``, and finished
+        deliveries beyond the ``FINISHED_DELIVERIES_KEPT`` latest.  Never changes what another method answers.  Returns
         when there will be more to remove, ``now_ms`` if there is more now, None if nothing is
         known to fall due.
         """

@@ -2,6 +2,7 @@
 
 StorageError
 ├── UnknownQueue       there is no queue of that id (any more)
+├── UnknownTopic       there is no topic of that id (any more)
 ├── StoreUnusable      the store cannot be opened: the message says what and where
 ├── StoreUnwritable    no space, or locked: nothing was stored, the store goes on
 └── StoreBroken        the store failed and accepts nothing from now on
@@ -14,6 +15,10 @@ class StorageError(Exception):
 
 class UnknownQueue(StorageError):
     """There is no queue of that id; it may have been deleted a moment ago."""
+
+
+class UnknownTopic(StorageError):
+    """There is no topic of that id; it may have been deleted a moment ago."""
 
 
 class StoreUnusable(StorageError):
