@@ -130,6 +130,7 @@ class Publication(NamedTuple):
     deduplication_id: str | None = None
     sequence: int | None = None  # FIFO topics
     trace_header: str | None = None
+    base_url: str = ""  # what links in envelopes and mails begin with
 
 
 class DeliveryKind(Enum):
