@@ -9,11 +9,13 @@ from starlette.routing import Route
 
 from api.context import Site
 from api.dispatch import Dispatch
+from api.pages import Pages
+from api.sns import SNS
 from api.sqs import SQS
 from api.sts import STS
 from broker import Broker, Ids
 
-SERVICES = (SQS, STS)
+SERVICES = (SQS, SNS, STS)
 
 
 def create_app(
@@ -21,7 +23,10 @@ def create_app(
 ) -> Dispatch:
     """The application over an open broker; ``on_broken``: the store has failed for good."""
     web = Starlette(
-        routes=[Route(path, _health, methods=["GET"]) for path in ("/_headrace/health", "/health")]
+        routes=[
+            *(Route(path, _health, methods=["GET"]) for path in ("/_headrace/health", "/health")),
+            *Pages(broker, site, on_broken=on_broken).routes(),
+        ]
     )
     web.state.broker = broker
     return Dispatch(broker, site, SERVICES, ids, on_broken=on_broken, elsewhere=web)

@@ -4,8 +4,10 @@ import re
 from typing import NamedTuple
 
 from api.names import queue_key, queue_url
-from broker import Broker, Hangup, QueueKey
+from broker import Broker, Caller, Hangup, QueueKey, partition
 from broker.errors import AccessDenied, QueueDoesNotExist
+
+_ARN_PARTS = 6
 
 #: what a Host header may look like; anything else would end up in QueueUrls
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?")
@@ -17,6 +19,28 @@ class Site(NamedTuple):
     region: str
     account: str
     public_url: str | None  # None: as the client calls it, by its Host header
+
+
+def base_url(site: Site, scheme: str, host: bytes) -> str:
+    """How the client reaches this server: as the site says, or by the request's Host header."""
+    if site.public_url is not None:
+        return site.public_url
+    named = host.decode("latin-1")
+    return f"{scheme}://{named if _HOST.fullmatch(named) else 'localhost'}"
+
+
+def link_caller(account: str, default_region: str, arn: str) -> Caller:
+    """Who follows a link.
+
+    AWS's links name the region by their host.  Ours have one host for all, so the ARN says it.
+    """
+    parts = arn.split(":")
+    region = (parts[3] if len(parts) >= _ARN_PARTS else "") or default_region
+    return Caller(account, region, _root_arn(account, region), signed=False)
+
+
+def _root_arn(account: str, region: str) -> str:
+    return f"arn:{partition(region)}:iam::{account}:root"
 
 
 class Context:
@@ -77,8 +101,26 @@ class Context:
 
     def queue_url(self, key: QueueKey) -> str:
         """The URL under which this client reaches a queue."""
-        base_url = self._site.public_url
-        if base_url is None:
-            host = self._headers.get(b"host", b"").decode("latin-1")
-            base_url = f"{self._scheme}://{host if _HOST.fullmatch(host) else 'localhost'}"
-        return queue_url(base_url, key, default_region=self._site.region)
+        return queue_url(self.base_url, key, default_region=self._site.region)
+
+    # --- SNS ------------------------------------------------------------------------------------
+
+    @property
+    def base_url(self) -> str:
+        """The URL under which this client reaches the server, without a path."""
+        return base_url(self._site, self._scheme, self._headers.get(b"host", b""))
+
+    @property
+    def signed(self) -> bool:
+        """Whether the request carried credentials, whoever's they are."""
+        return b"Credential=" in self._headers.get(b"authorization", b"")
+
+    @property
+    def principal_arn(self) -> str:
+        """The ARN of the caller: the account's root user, as there are no others."""
+        return _root_arn(self.account, self.region)
+
+    @property
+    def sns_caller(self) -> Caller:
+        """Who calls, as the broker's verbs about topics take it."""
+        return Caller(self.account, self.region, self.principal_arn, self.signed)

@@ -17,6 +17,7 @@ from api.context import Context, Site
 from api.errors import RequestTooLarge, UnknownOperation, WireError, wire_error
 from api.names import parse_queue_url
 from api.operation import Operation, Service
+from api.pages import PATHS as PAGE_PATHS
 from api.protocol import EXTENSION, respond
 from api.wire import json, query, xml
 from broker import Broker, Ids, StoreBroken
@@ -33,8 +34,8 @@ Headers = dict[bytes, bytes]
 
 _HEADER_LINES = b"x-amzn-requestid: %b\r\ncontent-type: %b\r\ncontent-length: %d\r\n"
 
-#: what is not AWS's: no queue path can begin so
-_OWN_PATHS = ("/_headrace/", "/health")
+#: what Starlette serves: no queue path can begin so
+_OWN_PATHS = ("/_headrace/", "/health", *PAGE_PATHS)
 
 #: 1 MiB of body and attributes, percent-encoded or as JSON escapes, and room for the rest
 REQUEST_BYTES_MAX = 4 * 1024 * 1024
@@ -52,6 +53,7 @@ class _Answer(NamedTuple):
     content_type: bytes
     body: bytes
     error: WireError | None = None
+    error_header: bool = True
 
 
 class _Identity(NamedTuple):
@@ -177,7 +179,9 @@ class Dispatch:
             hangup.close()
         lines = _HEADER_LINES % (request_id.encode(), answer.content_type, len(answer.body))
         if answer.error is not None:
-            lines += f"x-amzn-query-error: {answer.error.code};{answer.error.fault}\r\n".encode()
+            if answer.error_header:
+                told = answer.error
+                lines += f"x-amzn-query-error: {told.code};{told.fault}\r\n".encode()
             if answer.status == 413:  # the rest of the body is not read
                 lines += b"connection: close\r\n"
                 cycle = None
@@ -229,11 +233,9 @@ class Dispatch:
         try:
             parameters = query.parse_parameters(scope["query_string"], body)
             credential = parameters.get("X-Amz-Credential")
-            authorization = (
-                headers.get(b"authorization", b"")
-                if credential is None
-                else f"Credential={credential}".encode()
-            )
+            if credential is not None:
+                headers[b"authorization"] = f"Credential={credential}".encode()
+            authorization = headers.get(b"authorization", b"")
             ctx = self._context(headers, scope, authorization, hangup)
             action = parameters.get("Action")
             if action is None:
@@ -242,20 +244,26 @@ class Dispatch:
             operation = service.operations.get(action)
             queue_path = scope["path"] if parse_queue_url(scope["path"]) is not None else None
             if operation is None or (queue_path is not None and not operation.on_queue_path):
-                raise UnknownOperation(f"The action {action} is not valid for this endpoint.")
+                raise UnknownOperation(service.dialect.unknown_action.format(action=action))
             if queue_path is not None:
                 parameters.setdefault("QueueUrl", queue_path)
             values = query.read_request(operation.request, parameters)
             try:
                 request = operation.request.__pydantic_validator__.validate_python(values)
             except ValidationError as error:
+                shape_refusal = service.dialect.shape_refusal
+                if shape_refusal is not None:
+                    raise shape_refusal(operation.request, error) from None
                 raise await _refusal(error, values, ctx) from None
             result = await operation.handler(request, ctx)
         except Exception as error:
             told = self._told(error, query=True)
+            if told.status == 500:
+                told = told._replace(code=service.dialect.internal_error)
             if wants_json:
                 document = json.query_error(told, request_id)
-                return _Answer(told.status, b"application/json", document, told)
+                error_header = service.dialect.error_header
+                return _Answer(told.status, b"application/json", document, told, error_header)
             return _xml_error(service, told, request_id)
         if wants_json:
             document = json.query_result(operation, result, request_id)
@@ -265,17 +273,21 @@ class Dispatch:
         )
 
     def _service_of(self, action: str, parameters: dict[str, str], identity: _Identity) -> Service:
-        """Which service is meant: by version, by credential scope, or by who has the action."""
+        """Which service is meant: by version, by credential scope, or by who has the action.
+
+        Two may have it (AddPermission): then it is the one whose resource is named.
+        """
         for service in self._services:
             if service.version == parameters.get("Version"):
                 return service
-        for service in self._services:
-            if service.name == identity.service and action in service.operations:
+        having = [service for service in self._services if action in service.operations]
+        for service in having or self._services:
+            if service.name == identity.service:
                 return service
-        for service in self._services:
-            if action in service.operations:
+        for service in having:
+            if service.operations[action].resource_parameter in parameters:
                 return service
-        return self._services[0]
+        return having[0] if having else self._services[0]
 
     # --- both -----------------------------------------------------------------------------------
 
@@ -324,7 +336,8 @@ def _json_error(told: WireError) -> _Answer:
 
 
 def _xml_error(service: Service, told: WireError, request_id: str) -> _Answer:
-    return _Answer(told.status, _XML_TYPE, xml.error_document(service, told, request_id), told)
+    document = xml.error_document(service, told, request_id)
+    return _Answer(told.status, _XML_TYPE, document, told, service.dialect.error_header)
 
 
 def _check_announced(content_length: bytes) -> None:

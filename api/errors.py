@@ -1,10 +1,14 @@
-"""Refusals on the wire: one table from the broker's errors to AWS's codes (SQS reference, 1.4)."""
+"""Refusals on the wire: one table from the broker's errors to AWS's codes.
+
+SQS reference, 1.4; SNS reference, 1.3.
+"""
 
 from typing import NamedTuple
 
-from broker import StoreBroken, StoreUnwritable, UnknownQueue, errors
+from broker import StoreBroken, StoreUnwritable, UnknownQueue, errors, topic_errors
 
 _SQS = "com.amazonaws.sqs#"
+_SNS = "com.amazonaws.sns#"
 _FRAMEWORK = "com.amazon.coral.service#"
 
 
@@ -35,6 +39,12 @@ class RequestTooLarge(errors.BrokerError):
 
 
 _Row = tuple[str, str, int]
+
+
+def _topic(code: str, status: int = 400) -> _Row:
+    """A row of SNS, which has no JSON protocol; its models call the code so as well."""
+    return (f"{_SNS}{code}", code, status)
+
 
 _TABLE: dict[type[Exception], _Row] = {
     errors.QueueDoesNotExist: (
@@ -112,6 +122,28 @@ _TABLE: dict[type[Exception], _Row] = {
         404,
     ),
     errors.AccessDenied: (f"{_FRAMEWORK}AccessDeniedException", "AccessDenied", 403),
+    topic_errors.InvalidParameter: _topic("InvalidParameter"),
+    topic_errors.InvalidMessageAttribute: _topic("ParameterValueInvalid"),
+    topic_errors.NullMember: _topic("ValidationError"),
+    topic_errors.TopicResourceNotFound: _topic("ResourceNotFound", 404),
+    topic_errors.NotFound: _topic("NotFound", 404),
+    topic_errors.AuthorizationError: _topic("AuthorizationError", 403),
+    topic_errors.InvalidState: _topic("InvalidState"),
+    topic_errors.EndpointDisabled: _topic("EndpointDisabled"),
+    topic_errors.PlatformApplicationDisabled: _topic("PlatformApplicationDisabled"),
+    topic_errors.FilterPolicyLimitExceeded: _topic("FilterPolicyLimitExceeded", 403),
+    topic_errors.SubscriptionLimitExceeded: _topic("SubscriptionLimitExceeded", 403),
+    topic_errors.TopicLimitExceeded: _topic("TopicLimitExceeded", 403),
+    topic_errors.ReplayLimitExceeded: _topic("ReplayLimitExceeded", 403),
+    topic_errors.TopicTagLimitExceeded: _topic("TagLimitExceeded"),
+    topic_errors.OptedOut: _topic("OptedOut"),
+    topic_errors.UserError: _topic("UserError"),
+    topic_errors.VerificationFailed: _topic("VerificationException"),
+    topic_errors.EmptyPublishBatch: _topic("EmptyBatchRequest"),
+    topic_errors.TooManyPublishBatchEntries: _topic("TooManyEntriesInBatchRequest"),
+    topic_errors.PublishBatchIdsNotDistinct: _topic("BatchEntryIdsNotDistinct"),
+    topic_errors.InvalidPublishBatchId: _topic("InvalidBatchEntryId"),
+    topic_errors.PublishBatchTooLong: _topic("BatchRequestTooLong"),
     MalformedInput: (f"{_FRAMEWORK}SerializationException", "MalformedInput", 400),
     UnknownOperation: (f"{_FRAMEWORK}UnknownOperationException", "InvalidAction", 400),
     RequestTooLarge: (f"{_FRAMEWORK}RequestEntityTooLargeException", "RequestEntityTooLarge", 413),

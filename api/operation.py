@@ -2,8 +2,9 @@
 
 The models say everything about an operation's wire shape; both codecs and the tests that compare
 with AWS's published model read it from there.  Fields are snake case, their names on the wire
-follow (``queue_url`` -> ``QueueUrl``); what the Query protocol spells differently is said in the
-field's annotation by ``QueryList`` or ``QueryMap``.
+follow (``queue_url`` -> ``QueueUrl``).  How the Query protocol spells lists and maps is said in the
+field's annotation: ``QueryList`` and ``QueryMap`` are flattened, as in SQS; ``NestedList`` and
+``NestedMap`` are not, as in SNS.
 """
 
 import inspect
@@ -19,11 +20,13 @@ from pydantic import (
     ConfigDict,
     GetCoreSchemaHandler,
     GetPydanticSchema,
+    ValidationError,
 )
 from pydantic.alias_generators import to_pascal
 from pydantic_core import core_schema
 
 from api.context import Context
+from broker.errors import BrokerError
 
 
 class Wire(BaseModel):
@@ -38,23 +41,21 @@ class Wire(BaseModel):
 ITEMS_MAX = 10_000
 
 
-def _bounded(schema: Any) -> Any:
+def _bounded(schema: Any, *, fail_fast: bool = True) -> Any:
     """The schema with a bound on its list or map, at whose first wrong item validation stops.
 
-    Otherwise pydantic lists every mistake of a request: a million of them take ten seconds.
+    Otherwise pydantic lists every mistake of a request: a million of them take ten seconds.  Only
+    in Query, where parameters are few, may all be wanted: SNS tells several at once.
     """
     inner = schema
     while inner["type"] not in ("list", "dict"):
         inner = inner["schema"]
-    inner.update(fail_fast=True, max_length=ITEMS_MAX)
+    inner.update(fail_fast=fail_fast, max_length=ITEMS_MAX)
     return schema
 
 
 class QueryList(NamedTuple):
-    """A list in the Query protocol: ``<element>.1``, ``<element>.2``, …; XML repeats the element.
-
-    Lists are flattened throughout SQS.
-    """
+    """A flattened list: ``<element>.1``, ``<element>.2``, …; XML repeats the element."""
 
     element: str
 
@@ -63,7 +64,7 @@ class QueryList(NamedTuple):
 
 
 class QueryMap(NamedTuple):
-    """A map in the Query protocol: ``<entry>.1.<key>`` with ``<entry>.1.<value>``, and so on."""
+    """A flattened map: ``<entry>.1.<key>`` with ``<entry>.1.<value>``, and so on."""
 
     entry: str
     key: str
@@ -71,6 +72,30 @@ class QueryMap(NamedTuple):
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
         return _bounded(handler(source))
+
+
+class NestedList(NamedTuple):
+    """A list that is not flattened: ``<Name>.member.1``, …; XML has the items within ``<Name>``."""
+
+    element: str = "member"
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
+        return _bounded(handler(source), fail_fast=False)
+
+
+class NestedMap(NamedTuple):
+    """A map that is not flattened: ``<Name>.entry.1.<key>`` with ``<Name>.entry.1.<value>``."""
+
+    key: str = "key"
+    value: str = "value"
+    entry: str = "entry"
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
+        return _bounded(handler(source), fail_fast=False)
+
+
+#: how the Query protocol spells a list or a map
+Spelling = QueryList | QueryMap | NestedList | NestedMap
 
 
 class Required:
@@ -85,6 +110,14 @@ def _parse_integer(text: str) -> int:
 
 def _decode_blob(value: object) -> object:
     return b64decode(value, validate=True) if isinstance(value, str) else value
+
+
+def _parse_boolean(value: object) -> object:
+    if isinstance(value, str):
+        if value.lower() not in ("true", "false"):
+            raise ValueError("neither true nor false")
+        return value.lower() == "true"
+    return value
 
 
 def _drop_nulls(values: dict[str, Any]) -> dict[str, str]:
@@ -114,6 +147,8 @@ _ATTRIBUTES = core_schema.no_info_after_validator_function(
 
 #: A JSON number, or its digits in a string, as AWS's parsers take both; true is no number.
 Integer = Annotated[int, GetPydanticSchema(lambda _source, _handler: _INTEGER)]
+#: ``true`` or ``false``, in any case.
+Boolean = Annotated[bool, BeforeValidator(_parse_boolean)]
 #: Base64 on the wire.
 Blob = Annotated[bytes, BeforeValidator(_decode_blob)]
 #: Attribute values are strings; numbers are taken for them, null for "not given".
@@ -132,15 +167,43 @@ class Operation:
     handler: Handler
     on_queue_path: bool = True  # may be sent to a queue's URL
 
+    @property
+    def resource_parameter(self) -> str | None:
+        """The parameter that says what the operation is about: its first."""
+        fields = self.request.model_fields.items()
+        return next((field.alias or name for name, field in fields), None)
 
-def operation(handler: Handler, *, on_queue_path: bool = True) -> Operation:
-    """Declare a handler, whose name and annotations say the rest."""
+
+def operation(
+    handler: Handler, *, name: str | None = None, on_queue_path: bool = True
+) -> Operation:
+    """Declare a handler, whose name and annotations say the rest.
+
+    ``name``: the operation's, where it is not the handler's in Pascal case (``GetSMSAttributes``).
+    """
     signature = inspect.signature(handler)
     request = next(iter(signature.parameters.values())).annotation
     result = signature.return_annotation
     return Operation(
-        to_pascal(handler.__name__), request, result, handler, on_queue_path=on_queue_path
+        name or to_pascal(handler.__name__), request, result, handler, on_queue_path=on_queue_path
     )
+
+
+class Dialect(NamedTuple):
+    """How a service tells what is not in its models.  The defaults are what SQS does in Query."""
+
+    #: answers in lines, indented by two spaces, and errors without ``<Detail/>``
+    indented: bool = False
+    #: the header ``x-amzn-query-error`` beside an error
+    error_header: bool = True
+    internal_error: str = "InternalFailure"
+    #: what is said of an action that there is not
+    unknown_action: str = "The action {action} is not valid for this endpoint."
+    #: why a request does not fit its model; None: as in SQS
+    shape_refusal: Callable[[type[Wire], ValidationError], BrokerError] | None = None
+
+
+_DEFAULT_DIALECT = Dialect()
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +215,7 @@ class Service:
     xml_namespace: str
     operations: Mapping[str, Operation]
     target_prefix: str | None = None  # of X-Amz-Target; None: Query only
+    dialect: Dialect = _DEFAULT_DIALECT
 
 
 def service(
@@ -161,7 +225,8 @@ def service(
     version: str,
     xml_namespace: str,
     target_prefix: str | None = None,
+    dialect: Dialect = _DEFAULT_DIALECT,
 ) -> Service:
     """A service of these operations."""
     by_name = {each.name: each for each in operations}
-    return Service(name, version, xml_namespace, by_name, target_prefix)
+    return Service(name, version, xml_namespace, by_name, target_prefix, dialect)

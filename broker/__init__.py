@@ -1,15 +1,22 @@
-"""The core: the rules of queues and messages; asyncio, but no HTTP and no SQL.
+"""The core: the rules of queues and topics; asyncio, but no HTTP server and no SQL.
 
-What callers need stands here, and in ``broker.errors``; the other modules are the broker's own.
+What callers need stands here, in ``broker.errors`` and in ``broker.topic_errors``; the other
+modules are the broker's own.
 """
 
 from broker.arns import partition, queue_arn
 from broker.broker import Broker
+from broker.callers import Caller
 from broker.clock import Clock, SystemClock, Timer
+from broker.deliveries.settings import DeliverySettings
+from broker.deliveries.smtp import MailServer
 from broker.ids import Ids, RandomIds
 from broker.message_attributes import RawAttribute
 from broker.move_tasks import task_handle
+from broker.publishing import PublishedMessage
 from broker.queue_attributes import QUEUE_ATTRIBUTE_NAMES
+from broker.subscriptions import SubscriptionListing
+from broker.topic_messages import TopicDraft
 from broker.values import Draft, Received, Sent
 from broker.waiting import Hangup
 from storage import Storage, open_storage
@@ -19,13 +26,17 @@ from storage.records import MessageAttribute, MoveTask, MoveTaskStatus, QueueKey
 __all__ = [
     "QUEUE_ATTRIBUTE_NAMES",
     "Broker",
+    "Caller",
     "Clock",
+    "DeliverySettings",
     "Draft",
     "Hangup",
     "Ids",
+    "MailServer",
     "MessageAttribute",
     "MoveTask",
     "MoveTaskStatus",
+    "PublishedMessage",
     "QueueKey",
     "QueueRecord",
     "RandomIds",
@@ -37,8 +48,10 @@ __all__ = [
     "StoreBroken",
     "StoreUnusable",
     "StoreUnwritable",
+    "SubscriptionListing",
     "SystemClock",
     "Timer",
+    "TopicDraft",
     "UnknownQueue",
     "open_storage",
     "partition",

@@ -39,3 +39,26 @@ PERMISSION_ACTIONS_MAX = 7
 # Message move tasks (2.21, 2.22)
 MOVE_RATE_MAX = 500
 MOVE_TASKS_LISTED_MAX = 10
+
+# Topics and subscriptions (sns.md: the SNS reference, by section)
+TOPIC_NAME_CHARACTERS_MAX = 256  # sns 2.1
+TOPICS_MAX = 100_000  # sns 2.1
+FIFO_TOPICS_MAX = 1_000
+TOPIC_PAGE = 100  # sns 1.5
+DISPLAY_NAME_CHARACTERS_MAX = 100  # sns 3.1
+TOPIC_POLICY_BYTES_MAX = 30_720
+TOPIC_POLICY_STATEMENTS_MAX = 100
+#: to a FIFO topic, or one with messages above 256 KiB (sns 2.2, 3.1); others have no bound here
+FEW_SUBSCRIPTIONS_MAX = 100
+CONFIRMATION_TOKEN_MS = 172_800_000  # two days, sns 2.2
+SUBSCRIPTION_KEPT_MS = 259_200_000  # three days: pending ones, and those that have ended, sns 6
+DATA_PROTECTION_POLICY_CHARACTERS_MAX = 30_720  # sns 2.1
+ARCHIVE_DAYS_MAX = 365  # sns 8.3
+
+# Publishing (sns 4)
+SUBJECT_CHARACTERS_MAX = 100
+PUBLISH_BYTES_MAX = 262_144  # by default, sns 4.5
+PUBLISH_BYTES_LOWEST_MAX = 1_024
+PUBLISH_BYTES_HIGHEST_MAX = 1_048_576
+PUBLISH_BATCH_ENTRIES_MAX = 10
+SNS_ATTRIBUTE_NAME_BYTES_MAX = 256  # sns 4.4

@@ -146,7 +146,7 @@ def _check_value(name: str, raw: RawAttribute, kind: str) -> MessageAttribute:
         character = illegal_character(used)
         if character is not None:
             raise _invalid(invalid_character_text(character, f"{kind} attribute '{name}' value"))
-        if family == "Number" and not _is_number(used):
+        if family == "Number" and not is_number(used):
             raise _invalid(f"Can't cast the value of {subject} to a number.")
     return MessageAttribute(raw.data_type, used)
 
@@ -155,7 +155,7 @@ def _invalid(text: str) -> BrokerError:
     return InvalidParameterValue(text)
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
     """Up to 38 digits, between 1e-128 and 1e+126 in size, or zero."""
     if len(text) > 512:
         return False

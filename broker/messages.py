@@ -77,7 +77,7 @@ class Messages:
         if record is None:
             raise QueueDoesNotExist
         now_ms = self._clock.now_ms()
-        message = self._check(record, draft, _draft_bytes(draft), now_ms, sender_id)
+        message = self.message_of(record, draft, now_ms=now_ms, sender_id=sender_id)
         [added] = await self._store.add_messages(
             [(record.queue_id, message)],
             now_ms=now_ms,
@@ -124,6 +124,12 @@ class Messages:
         if record.settings.fifo:  # all were accepted, some perhaps as duplicates of others
             return [Sent(each.message_id, _sequence_number(each.sequence)) for each in added]
         return answers
+
+    def message_of(
+        self, record: QueueRecord, draft: Draft, *, now_ms: int, sender_id: str
+    ) -> NewMessage:
+        """The message a draft makes in that queue; raises the first reason why it makes none."""
+        return self._check(record, draft, _draft_bytes(draft), now_ms, sender_id)
 
     def _check(
         self, record: QueueRecord, draft: Draft, size_bytes: int, now_ms: int, sender_id: str

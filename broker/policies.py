@@ -57,9 +57,9 @@ OWNER_ACTIONS = frozenset(
 )
 
 
-def check_policy(text: str) -> bool:
+def check_policy(text: str, *, bytes_max: int, statements_max: int) -> bool:
     """Whether a text has the form of a policy; ARNs and actions in it are not looked at."""
-    if len(text.encode("utf-8", "surrogatepass")) > limits.POLICY_BYTES_MAX:
+    if len(text.encode("utf-8", "surrogatepass")) > bytes_max:
         return False
     try:
         policy = json.loads(text)
@@ -76,7 +76,7 @@ def check_policy(text: str) -> bool:
         statements = [statements]
     return (
         isinstance(statements, list)
-        and 1 <= len(statements) <= limits.POLICY_STATEMENTS_MAX
+        and 1 <= len(statements) <= statements_max
         and all(
             isinstance(statement, dict)
             and statement.keys() <= _STATEMENT_KEYS
@@ -101,11 +101,13 @@ def _is_shallow(policy: dict[str, Any]) -> bool:
     return False
 
 
-def _scalar_or_list(values: Sequence[str]) -> str | list[str]:
+def scalar_or_list(values: Sequence[str]) -> str | list[str]:
+    """As AWS writes principals and actions: one alone, several as a list."""
     return values[0] if len(values) == 1 else list(values)
 
 
-def _statements(policy: dict[str, Any]) -> list[dict[str, Any]]:
+def statements_of(policy: dict[str, Any]) -> list[dict[str, Any]]:
+    """The statements of a policy, which may be one alone."""
     statements = policy["Statement"]
     return [statements] if isinstance(statements, dict) else list(statements)
 
@@ -127,7 +129,7 @@ def add_statement(
         if policy
         else {"Version": "2008-10-17", "Id": f"{arn}/SQSDefaultPolicy", "Statement": []}
     )
-    statements = _statements(document)
+    statements = statements_of(document)
     if any(statement.get("Sid") == label for statement in statements):
         raise InvalidParameterValue.of("Label", label, "Already exists.")
     statements.append(
@@ -135,9 +137,9 @@ def add_statement(
             "Sid": label,
             "Effect": "Allow",
             "Principal": {
-                "AWS": _scalar_or_list([f"arn:aws:iam::{account}:root" for account in accounts])
+                "AWS": scalar_or_list([f"arn:aws:iam::{account}:root" for account in accounts])
             },
-            "Action": _scalar_or_list([f"SQS:{action}" for action in actions]),
+            "Action": scalar_or_list([f"SQS:{action}" for action in actions]),
             "Resource": arn,
         }
     )
@@ -158,7 +160,7 @@ def remove_statement(policy: str | None, *, label: str) -> str | None:
     if policy is None:
         raise InvalidParameterValue.of("Label", label, "can't find label.")
     document = json.loads(policy)
-    statements = _statements(document)
+    statements = statements_of(document)
     kept = [statement for statement in statements if statement.get("Sid") != label]
     if len(kept) == len(statements):
         raise InvalidParameterValue.of("Label", label, "can't find label on existing policy.")

@@ -73,7 +73,11 @@ def _optional_text(_name: str, value: str) -> str | None:
 def _policy(name: str, value: str) -> str | None:
     if not value:
         return None
-    if not check_policy(value):
+    if not check_policy(
+        value,
+        bytes_max=limits.POLICY_BYTES_MAX,
+        statements_max=limits.POLICY_STATEMENTS_MAX,
+    ):
         raise InvalidAttributeValue(name)
     return value
 

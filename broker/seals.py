@@ -15,7 +15,7 @@ class Seal:
 
     def seal(self, content: bytes) -> str:
         """The text of a content; equal contents have equal texts."""
-        return urlsafe_b64encode(content + self._tag(content)).decode("ascii")
+        return urlsafe_b64encode(self.seal_bytes(content)).decode("ascii")
 
     def open(self, text: str) -> bytes | None:
         """The content of a text that this seal made; None for anything else."""
@@ -25,6 +25,14 @@ class Seal:
             return None
         if urlsafe_b64encode(sealed).decode("ascii") != text:  # another spelling of the same bytes
             return None
+        return self.open_bytes(sealed)
+
+    def seal_bytes(self, content: bytes) -> bytes:
+        """A content with its tag, for a text of another form."""
+        return content + self._tag(content)
+
+    def open_bytes(self, sealed: bytes) -> bytes | None:
+        """The content that ``seal_bytes`` sealed; None for anything else."""
         content, tag = sealed[:-_TAG_BYTES], sealed[-_TAG_BYTES:]
         if not hmac.compare_digest(tag, self._tag(content)):
             return None

@@ -80,6 +80,9 @@ class TopicStorage(Protocol):
     ) -> list[TopicRecord]:
         """Up to ``limit`` topics whose name sorts after ``after``, in order of name."""
 
+    async def count_topics(self, account: str, region: str, *, fifo: bool) -> int:
+        """How many FIFO topics, or others, an account has in a region."""
+
     async def replace_topic(self, old: TopicRecord, new: TopicRecord) -> TopicRecord | None:
         """Store ``new`` if the topic still equals ``old``; None, and no change, if it does not.
 
@@ -115,6 +118,9 @@ class TopicStorage(Protocol):
 
         Those whose ``subscription_id`` sorts after ``after``, in that order.
         """
+
+    async def replaying_subscriptions(self) -> list[SubscriptionRecord]:
+        """All live subscriptions with a replay that is PENDING or IN_PROGRESS."""
 
     async def replace_subscription(self, old: SubscriptionRecord, new: SubscriptionRecord) -> bool:
         """Store ``new`` if the subscription still equals ``old``; False, and no change, if not.

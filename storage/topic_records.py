@@ -59,6 +59,10 @@ class ReplayStatus(Enum):
     FAILED = "Failed"
 
 
+#: replays in these go on
+REPLAYS_UNDER_WAY = (ReplayStatus.PENDING, ReplayStatus.IN_PROGRESS)
+
+
 @dataclass(frozen=True, slots=True)
 class Replay:
     """A replay of a topic's archive to one subscription, and how far it is."""
@@ -97,6 +101,15 @@ class SubscriptionRecord:
     replay: Replay | None = None
     ended_at_ms: int | None = None
     expires_at_ms: int | None = None
+
+    @property
+    def is_replayed_to(self) -> bool:
+        """Whether it is live and a replay to it is under way."""
+        return (
+            self.ended_at_ms is None
+            and self.replay is not None
+            and self.replay.status in REPLAYS_UNDER_WAY
+        )
 
 
 class DocumentKey(NamedTuple):

@@ -1,11 +1,11 @@
 """The store in plain Python: the reference implementation of the contract, and the fastest."""
 
-from bisect import bisect_left, bisect_right, insort
+from bisect import insort
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from heapq import heapify, heappop, heappush
-from itertools import count, islice
+from itertools import islice
 
 from storage.contract import EVERYBODY, ChangeListener
 from storage.errors import UnknownQueue
@@ -22,6 +22,7 @@ from storage.memory.contents import (
     Message,
     StandardContent,
 )
+from storage.memory.topics import MemoryTopics, drop, page
 from storage.records import (
     Added,
     Claimed,
@@ -58,16 +59,15 @@ class _Queue:
         self.content = content
 
 
-class MemoryStorage:
+class MemoryStorage(MemoryTopics):
     """Keeps everything in this process, until it ends.  See ``storage.contract.Storage``."""
 
     durable = False
     description = "memory"
 
     def __init__(self) -> None:
-        self._next_number = count(1).__next__
+        super().__init__()
         self._listeners: list[ChangeListener] = []
-        self._secrets: dict[str, bytes] = {}
         self._queues: dict[int, _Queue] = {}
         self._ids: dict[QueueKey, int] = {}
         self._names: dict[tuple[str, str], list[str]] = {}
@@ -140,14 +140,10 @@ class MemoryStorage:
         self, account: str, region: str, *, prefix: str = "", after: str = "", limit: int
     ) -> list[QueueRecord]:
         names = self._names.get((account, region), [])
-        found: list[QueueRecord] = []
-        start = bisect_right(names, after) if after >= prefix else bisect_left(names, prefix)
-        for position in range(start, min(start + limit, len(names))):
-            name = names[position]
-            if not name.startswith(prefix):
-                break
-            found.append(self._queues[self._ids[QueueKey(account, region, name)]].record)
-        return found
+        return [
+            self._queues[self._ids[QueueKey(account, region, name)]].record
+            for name in page(names, prefix=prefix, after=after, limit=limit)
+        ]
 
     async def replace_queue(self, old: QueueRecord, new: QueueRecord) -> bool:
         queue = self._queues.get(old.queue_id)
@@ -173,7 +169,7 @@ class MemoryStorage:
         key = queue.record.key
         del self._queues[queue_id], self._ids[key]
         names = self._names[key.account, key.region]
-        del names[bisect_left(names, key.name)]
+        drop(names, key.name)
         if not names:
             del self._names[key.account, key.region]
         self._discard(queue.content)
@@ -217,6 +213,18 @@ class MemoryStorage:
         self,
         messages: Sequence[tuple[int, NewMessage]],
         *,
+        now_ms: int,
+        deduplication_window_ms: int,
+    ) -> list[Added]:
+        return self._add(messages, now_ms, deduplication_window_ms)
+
+    def _check_queues(self, messages: Sequence[tuple[int, NewMessage]]) -> None:
+        for queue_id, _ in messages:
+            self._queue(queue_id)
+
+    def _add(
+        self,
+        messages: Sequence[tuple[int, NewMessage]],
         now_ms: int,
         deduplication_window_ms: int,
     ) -> list[Added]:
@@ -464,6 +472,11 @@ class MemoryStorage:
     # --- upkeep ---------------------------------------------------------------------------------
 
     async def sweep(self, *, now_ms: int, limit: int) -> int | None:
+        next_ms = min(self._sweep_queues(now_ms, limit), self._sweep_topics(now_ms, limit))
+        return max(next_ms, now_ms) if next_ms < NEVER else None
+
+    def _sweep_queues(self, now_ms: int, limit: int) -> int:
+        """What ``sweep`` does about queues; ``NEVER`` if nothing is known to fall due."""
         self._forget_deletions(now_ms, limit=limit)
         upkeep = self._upkeep
         due: list[Content] = []
@@ -482,7 +495,7 @@ class MemoryStorage:
             return now_ms
         while upkeep and upkeep[0][2].sweep_at_ms != upkeep[0][0]:
             heappop(upkeep)
-        return max(upkeep[0][0], now_ms) if upkeep else None
+        return upkeep[0][0] if upkeep else NEVER
 
     def _plan_upkeep(self, content: Content) -> None:
         """See to it that ``sweep`` looks at this content in time."""

@@ -251,6 +251,7 @@ class Messages:
         """See the contract."""
         contents = [self.content(queue_id) for queue_id, _ in messages]
         added = []
+        attributes = encoded = None
         for content, (queue_id, message) in zip(contents, messages, strict=True):
             self._settle(content, now_ms)
             sequence = self._sequence = self._sequence + 1
@@ -279,6 +280,9 @@ class Messages:
                 lane_id = self._join_lane(
                     content, message.group_id, turn=sequence if due is None else None
                 )
+            if message.attributes is not attributes:  # copies of a publication share theirs
+                attributes = message.attributes
+                encoded = encode_attributes(attributes)
             self._execute(
                 INSERT,
                 (
@@ -295,7 +299,7 @@ class Messages:
                     message.group_id,
                     message.deduplication_id,
                     message.trace_header,
-                    encode_attributes(message.attributes),
+                    encoded,
                     message.body,
                 ),
             )

@@ -1,11 +1,10 @@
 """The storage contract over SQLite, through apsw: one connection, WAL, group commit."""
 
-import asyncio
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from json import dumps, loads
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import apsw
 
@@ -33,8 +32,7 @@ from storage.sqlite.content import NEVER, Content
 from storage.sqlite.database import FileLock, one_line_errors, open_database
 from storage.sqlite.group_commit import GroupCommit
 from storage.sqlite.messages import Messages
-
-T = TypeVar("T")
+from storage.sqlite.topic_store import SQLiteTopicStorage
 
 #: Sequences of one opening; 2**40 of them last for years at full speed.
 _SEQUENCES_PER_OPENING = 1 << 40
@@ -68,10 +66,16 @@ _CLOSED_WINDOWS = (
         """DELETE FROM receive_attempts WHERE attempt IN (SELECT attempt FROM receive_attempts
         ORDER BY attempt LIMIT ?) AND expires_at_ms <= ?""",
     ),
+    (
+        "SELECT expires_at_ms FROM topic_deduplications ORDER BY accepted LIMIT 1",
+        """DELETE FROM topic_deduplications WHERE accepted IN (
+        SELECT accepted FROM topic_deduplications ORDER BY accepted LIMIT ?)
+        AND expires_at_ms <= ?""",
+    ),
 )
 
 
-class SQLiteStorage:
+class SQLiteStorage(SQLiteTopicStorage):
     """A store in one file.  strict: every answer after its fsync; else: after its write."""
 
     durable = True
@@ -111,6 +115,7 @@ class SQLiteStorage:
         self._execute: Callable[..., Any] = connection.cursor().execute
         opening = self._openings() + 1
         self._messages = Messages(connection, sequence=opening * _SEQUENCES_PER_OPENING)
+        self._start_topics(connection)
         self._load()
         # Last, so that a file that cannot be read is left as it was.
         with connection:
@@ -127,7 +132,7 @@ class SQLiteStorage:
         return int(count)
 
     def _load(self) -> None:
-        """Read queues and counts: at the start, and after a rollback."""
+        """Read queues, topics and counts: at the start, and after a rollback."""
         self._queues.clear()
         self._by_id.clear()
         self._messages.changes.clear()
@@ -151,6 +156,7 @@ class SQLiteStorage:
             )
         for content in self._messages.contents.values():
             self._messages.recount(content)
+        self._topics.load()
 
     def _remember(self, record: QueueRecord) -> None:
         """Cache a record; a content it did not have yet starts empty."""
@@ -189,9 +195,6 @@ class SQLiteStorage:
             self._messages.changes = []
             for queue_id, messages in changes:
                 self._listener(queue_id, messages)
-
-    def _run(self, call: Callable[[], T]) -> "asyncio.Future[T]":
-        return self._group_commit.submit(call)
 
     async def keep_secret(self, name: str, candidate: bytes) -> bytes:
         """See the contract."""
@@ -526,6 +529,7 @@ class SQLiteStorage:
             return min(
                 self._empty_discarded(now_ms, limit),
                 self._forget_closed_windows(now_ms, limit),
+                self._topics.sweep(now_ms, limit),
                 *(
                     self._messages.settle(content, now_ms)
                     for content in self._messages.contents.values()

@@ -46,26 +46,38 @@ async def storage(make_storage: Callable[[], Storage]) -> AsyncIterator[Storage]
 
 
 @pytest.fixture
-async def reopen(
+async def reopen_storage(
     storage: Storage, make_storage: Callable[[], Storage]
-) -> AsyncIterator[Callable[[AQueue], Awaitable[AQueue]]]:
-    """Close the store of a queue and open it again; gives the queue in the new one."""
+) -> AsyncIterator[Callable[[], Awaitable[Storage]]]:
+    """Close the store and open it again; gives the new one."""
     if not storage.durable:
         pytest.skip("not durable")
-    opened: list[Storage] = []
+    opened = [storage]
 
-    async def close_and_open(queue: AQueue) -> AQueue:
-        await queue.storage.close()
+    async def close_and_open() -> Storage:
+        await opened[-1].close()
         again = make_storage()
         await again.open()
         opened.append(again)
+        return again
+
+    yield close_and_open
+    await opened[-1].close()
+
+
+@pytest.fixture
+def reopen(
+    reopen_storage: Callable[[], Awaitable[Storage]],
+) -> Callable[[AQueue], Awaitable[AQueue]]:
+    """Close the store of a queue and open it again; gives the queue in the new one."""
+
+    async def close_and_open(queue: AQueue) -> AQueue:
+        again = await reopen_storage()
         record = await again.get_queue(queue.key)
         assert record is not None
         return AQueue(again, record)
 
-    yield close_and_open
-    for store in opened:
-        await store.close()
+    return close_and_open
 
 
 @pytest.fixture

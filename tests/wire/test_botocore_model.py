@@ -3,15 +3,22 @@
 import types
 import typing
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import cache
 from typing import Any, NamedTuple
 
 import pytest
+from botocore.parsers import create_parser
+from botocore.serialize import create_serializer
 from botocore.session import Session
 from pydantic.fields import FieldInfo
 
-from api.operation import Blob, Required, Service, Wire
+from api.operation import Blob, Boolean, Required, Service, Wire
+from api.sns import SNS
 from api.sqs import SQS
 from api.sts import STS
+from api.wire.query import read_request
+from api.wire.xml import result_document
 
 #: Where we deviate on purpose: operation, place and what differs, with the reason.  A line that
 #: is not needed any more fails ``test_every_listed_omission_is_still_needed``.
@@ -20,6 +27,7 @@ OMISSIONS: dict[tuple[str, str, str], str] = {}
 _TEXT_OF_BINARY = "base64 is written out when the result is made, so both codecs carry text"
 _NO_LISTS = "AWS refuses list values when sending, so no message has any"
 _ANSWERED_WITHOUT = "its absence is refused with AWS's words for it, further in"
+_MOMENTS_ARE_TEXTS = "Query writes moments in ISO 8601, so the result carries text"
 _ALWAYS_THERE = "we always give it; the model leaves AWS the freedom not to"
 
 for _name in ("StringListValues", "BinaryListValues"):
@@ -44,11 +52,20 @@ for _operation, _places in {
     "SendMessage": ["MessageId", "MD5OfMessageBody"],
     "ReceiveMessage": [f"Messages[].{_n}" for _n in ("MessageId", "ReceiptHandle", "MD5OfBody")]
     + ["Messages[].Body"],
+    "CreateTopic": ["TopicArn"],
+    "Subscribe": ["SubscriptionArn"],
+    "ConfirmSubscription": ["SubscriptionArn"],
+    "Publish": ["MessageId"],
+    "PublishBatch": [f"Successful[].{_n}" for _n in ("Id", "MessageId")],
 }.items():
     for _place in _places:
         OMISSIONS[_operation, f"out.{_place}", "required"] = _ALWAYS_THERE
+OMISSIONS["ListOriginationNumbers", "out.PhoneNumbers[].CreatedAt", "type"] = _MOMENTS_ARE_TEXTS
 for _place in ("UserId", "Account", "Arn"):
     OMISSIONS["GetCallerIdentity", f"out.{_place}", "required"] = _ALWAYS_THERE
+
+
+_MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 class Member(NamedTuple):
@@ -105,6 +122,8 @@ def _declared_value(annotation: Any, place: str, required: bool) -> Iterator[tup
     else:
         kinds = {str: "string", int: "integer", bool: "boolean", bytes: "blob"}
         assert annotation is not bytes or metadata == _stripped(Blob)[1], place
+        if annotation is bool and place.startswith("in."):
+            assert metadata == _stripped(Boolean)[1], place
         yield place, Member(kinds[annotation], required)
 
 
@@ -134,7 +153,7 @@ def _is_required(field: FieldInfo) -> bool:
 
 def _differences(service: Service, operation_name: str) -> set[tuple[str, str, str]]:
     """Where our models deviate from AWS's: operation, place and what differs."""
-    theirs = _model(service).operation_model(operation_name)
+    theirs = _model(service.name).operation_model(operation_name)
     ours = service.operations[operation_name]
     published = {
         **dict(_published(theirs.input_shape, "in")),
@@ -159,27 +178,26 @@ def _is_below(one: tuple[str, str, str], other: tuple[str, str, str]) -> bool:
     )
 
 
-def _model(service: Service) -> Any:
-    return Session().get_service_model(service.name)
+@cache
+def _model(service_name: str) -> Any:
+    return Session().get_service_model(service_name)
 
 
 OPERATIONS = [
     *((SQS, name) for name in sorted(SQS.operations)),
+    *((SNS, name) for name in sorted(SNS.operations)),
     *((STS, name) for name in sorted(STS.operations)),
 ]
 
 
-def test_sqs_has_exactly_the_published_operations() -> None:
-    assert set(SQS.operations) == set(_model(SQS).operation_names)
+@pytest.mark.parametrize("service", [SQS, SNS], ids=lambda service: service.name)
+def test_a_service_has_exactly_the_published_operations(service: Service) -> None:
+    assert set(service.operations) == set(_model(service.name).operation_names)
 
 
-def test_each_operation_is_listed_under_its_own_name() -> None:
-    assert all(name == operation.name for name, operation in SQS.operations.items())
-
-
-@pytest.mark.parametrize("service", [SQS, STS], ids=lambda service: service.name)
+@pytest.mark.parametrize("service", [SQS, SNS, STS], ids=lambda service: service.name)
 def test_the_service_is_labelled_as_published(service: Service) -> None:
-    metadata = _model(service).metadata
+    metadata = _model(service.name).metadata
     assert service.version == metadata["apiVersion"]
     assert service.target_prefix == metadata.get("targetPrefix")
     # SQS's model has dropped what only Query needs
@@ -201,8 +219,57 @@ def test_every_listed_omission_is_still_needed() -> None:
     assert OMISSIONS.keys() - needed == set()
 
 
-@pytest.mark.parametrize("service", [SQS, STS], ids=lambda service: service.name)
+@pytest.mark.parametrize("service", [SQS, SNS, STS], ids=lambda service: service.name)
 def test_operations_without_a_published_result_have_none(service: Service) -> None:
     for name, operation in service.operations.items():
-        published = _model(service).operation_model(name).output_shape
+        published = _model(service.name).operation_model(name).output_shape
         assert (operation.result is None) == (published is None), name
+
+
+# --- how Query spells members -------------------------------------------------------------------
+
+
+def _sample(shape: Any, name: str) -> Any:
+    """A value of a shape, with every member and two items to each list and map."""
+    if shape.type_name == "structure":
+        return {each: _sample(member, each) for each, member in shape.members.items()}
+    if shape.type_name == "list":
+        return [_sample(shape.member, f"{name}-{number}") for number in (1, 2)]
+    if shape.type_name == "map":
+        return {f"{name}.{key}": _sample(shape.value, f"{name}-{key}") for key in ("b", "a")}
+    samples = {"boolean": True, "integer": 7, "blob": b"\0\xff", "timestamp": _MOMENT}
+    return samples.get(shape.type_name, f"<{name}> & more")
+
+
+@pytest.mark.parametrize("name", sorted(SNS.operations))
+def test_a_request_written_by_botocore_is_read_whole(name: str) -> None:
+    published = _model("sns").operation_model(name)
+    sample = _sample(published.input_shape, name)
+    written = create_serializer("query").serialize_to_request(sample, published)["body"]
+    model = SNS.operations[name].request
+    read = model.model_validate(read_request(model, written))
+    assert read.model_dump(by_alias=True) == sample
+
+
+@pytest.mark.parametrize(
+    "name", sorted(name for name, operation in SNS.operations.items() if operation.result)
+)
+def test_a_result_is_read_whole_by_botocore(name: str) -> None:
+    shape = _model("sns").operation_model(name).output_shape
+    sample = _sample(shape, name)
+    model = SNS.operations[name].result
+    assert model is not None
+    document = result_document(SNS, name, model.model_validate(_as_declared(sample)), "id")
+    response = {"status_code": 200, "headers": {}, "body": document}
+    read = create_parser("query").parse(response, shape)
+    assert read.pop("ResponseMetadata")["RequestId"] == "id"
+    assert read == sample
+
+
+def _as_declared(value: Any) -> Any:
+    """A published value as our models have it: moments are texts."""
+    if isinstance(value, dict):
+        return {key: _as_declared(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_as_declared(each) for each in value]
+    return value.isoformat() if value is _MOMENT else value

@@ -1,0 +1,1 @@
+"""How messages of topics reach their endpoints."""
