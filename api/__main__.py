@@ -19,12 +19,14 @@ from api.settings import (
     read_settings,
 )
 
-_DESCRIPTION = "Amazon SQS on your own machine: point boto3, the AWS CLI or Terraform at it."
+_DESCRIPTION = (
+    "Amazon SQS and SNS on your own machine: point boto3, the AWS CLI or Terraform at it."
+)
 _SERVE_EPILOG = """\
 Every option can be given as an environment variable too; an option wins.
 Any credentials will do. A 12-digit access key id is the account; the region is that of the client.
 
-  headrace serve                                  a durable queue in ./data
+  headrace serve                                  durable queues and topics in ./data
   headrace serve --store memory --port 0          for a test: nothing stays
   aws --endpoint-url http://127.0.0.1:4566 sqs create-queue --queue-name jobs
 """
@@ -86,7 +88,7 @@ def _banner(settings: Settings, endpoint: str, store: str) -> None:
     }["memory" if settings.store == "memory" else settings.durability]
     with contextlib.suppress(BrokenPipeError):  # nobody reads it
         print(
-            f"Headrace {_version()} is serving Amazon SQS\n"
+            f"Headrace {_version()} is serving Amazon SQS and SNS\n"
             f"  endpoint    {endpoint}\n"
             f"  store       {store}\n"
             f"  durability  {durability}\n"

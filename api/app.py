@@ -3,10 +3,8 @@
 from collections.abc import Callable
 
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.routing import Route
 
+from api import admin
 from api.context import Site
 from api.dispatch import Dispatch
 from api.pages import Pages
@@ -23,16 +21,7 @@ def create_app(
 ) -> Dispatch:
     """The application over an open broker; ``on_broken``: the store has failed for good."""
     web = Starlette(
-        routes=[
-            *(Route(path, _health, methods=["GET"]) for path in ("/_headrace/health", "/health")),
-            *Pages(broker, site, on_broken=on_broken).routes(),
-        ]
+        routes=[*admin.routes(site), *Pages(broker, site, on_broken=on_broken).routes()]
     )
     web.state.broker = broker
     return Dispatch(broker, site, SERVICES, ids, on_broken=on_broken, elsewhere=web)
-
-
-async def _health(request: Request) -> JSONResponse:
-    """Whether this server serves, and from what."""
-    broker: Broker = request.app.state.broker
-    return JSONResponse({"status": "ok", "store": broker.store_description})

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 from pydantic_core import from_json
 
+from api.admin import PATHS as ADMIN_PATHS
 from api.context import Context, Site
 from api.errors import RequestTooLarge, UnknownOperation, WireError, wire_error
 from api.names import parse_queue_url
@@ -35,7 +36,7 @@ Headers = dict[bytes, bytes]
 _HEADER_LINES = b"x-amzn-requestid: %b\r\ncontent-type: %b\r\ncontent-length: %d\r\n"
 
 #: what Starlette serves: no queue path can begin so
-_OWN_PATHS = ("/_headrace/", "/health", *PAGE_PATHS)
+_OWN_PATHS = (*ADMIN_PATHS, *PAGE_PATHS)
 
 #: 1 MiB of body and attributes, percent-encoded or as JSON escapes, and room for the rest
 REQUEST_BYTES_MAX = 4 * 1024 * 1024

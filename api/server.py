@@ -6,6 +6,7 @@ import gc
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -16,6 +17,7 @@ from api.protocol import HttpProtocol
 from api.settings import Settings
 from broker import (
     Broker,
+    DeliverySettings,
     RandomIds,
     StoreBroken,
     StoreUnusable,
@@ -111,6 +113,22 @@ def _tune_garbage_collection() -> None:
     gc.set_threshold(10_000, 2, 5_000)
 
 
+def _delivery_settings(settings: Settings) -> DeliverySettings:
+    folder, ca_file = settings.firehose_folder, settings.ca_file
+    return DeliverySettings(
+        smtp_url=settings.smtp,
+        mail_sender=settings.mail_from,
+        lambda_url=settings.lambda_endpoint,
+        lambda_function=settings.lambda_function,
+        firehose_url=settings.firehose_endpoint,
+        firehose_folder=None if folder is None else Path(folder),
+        phone_webhook_url=settings.phone_webhook,
+        certificate_base_url=settings.signing_cert_url,
+        ca_file=None if ca_file is None else Path(ca_file),
+        verify_tls=settings.tls_verify,
+    )
+
+
 async def serve(settings: Settings, *, banner: Callable[[str, str], None]) -> int:
     """Serve until a signal ends it; the exit status.
 
@@ -123,7 +141,11 @@ async def serve(settings: Settings, *, banner: Callable[[str, str], None]) -> in
         try:
             store = open_storage(settings.store, strict=settings.durability == "strict")
             broker = await Broker.open(
-                store, SystemClock(), ids, block_deleted_names=settings.recreate_delay
+                store,
+                SystemClock(),
+                ids,
+                block_deleted_names=settings.recreate_delay,
+                deliveries=_delivery_settings(settings),
             )
         except (StoreUnusable, StoreBroken) as error:
             raise ServerError(str(error)) from None

@@ -7,7 +7,7 @@ import difflib
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 
 ENVIRONMENT_PREFIX = "HEADRACE_"
@@ -66,6 +66,84 @@ class Settings(BaseModel):
             " by default what the client called (its Host header)",
         ),
     ] = None
+    signing_cert_url: Annotated[
+        str | None,
+        Field(
+            pattern=r"^https?://[^/?#\s]+$",
+            examples=["URL"],
+            description="what the SigningCertURL of SNS messages begins with, for verifiers that"
+            " insist on a host, such as https://sns.us-east-1.amazonaws.com;"
+            " by default what other links do",
+        ),
+    ] = None
+    smtp: Annotated[
+        str | None,
+        Field(
+            examples=["URL"],
+            description="mail server for SNS e-mail: smtp://[user:password@]host[:port] or"
+            " smtps://, with ?starttls=true if wanted; without one mail waits in the outbox",
+        ),
+    ] = None
+    mail_from: Annotated[str, Field(examples=["ADDRESS"], description="sender of SNS e-mail")] = (
+        "no-reply@sns.amazonaws.com"
+    )
+    lambda_endpoint: Annotated[
+        str | None,
+        Field(
+            pattern=r"^https?://[^/?#\s]+$",
+            examples=["URL"],
+            description="where functions are invoked by the Lambda API; without it their"
+            " deliveries wait in the outbox",
+        ),
+    ] = None
+    lambda_function: Annotated[
+        str | None,
+        Field(
+            pattern=r"^[A-Za-z0-9_-]{1,64}$",
+            examples=["NAME"],
+            description="invoke every function by this name: the runtime interface emulator knows"
+            " one, called function",
+        ),
+    ] = None
+    firehose_endpoint: Annotated[
+        str | None,
+        Field(
+            pattern=r"^https?://[^/?#\s]+$",
+            examples=["URL"],
+            description="where records are put by the Firehose API",
+        ),
+    ] = None
+    firehose_folder: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            examples=["FOLDER"],
+            description="append Firehose records to FOLDER/<delivery stream>.ndjson instead",
+        ),
+    ] = None
+    phone_webhook: Annotated[
+        str | None,
+        Field(
+            pattern=r"^https?://[^\s]+$",
+            examples=["URL"],
+            description="where SMS and mobile push are posted as JSON; they are in the outbox in"
+            " any case",
+        ),
+    ] = None
+    ca_file: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            examples=["FILE"],
+            description="certificates (PEM) of further authorities that https endpoints may have",
+        ),
+    ] = None
+    tls_verify: Annotated[
+        bool,
+        Field(
+            description="false: deliver to https endpoints and mail servers with any certificate"
+        ),
+    ] = True
     recreate_delay: Annotated[
         bool,
         Field(
@@ -78,6 +156,43 @@ class Settings(BaseModel):
     log_format: Annotated[
         Literal["text", "json"], Field(description="one line of text, or one JSON object, each")
     ] = "text"
+
+    @field_validator("smtp")
+    @classmethod
+    def _is_a_mail_server(cls, url: str | None) -> str | None:
+        if url is not None:
+            # imported here, as below: --help should not wait for the whole broker
+            from broker import MailServer
+
+            MailServer.parse(url)
+        return url
+
+    @field_validator("mail_from")
+    @classmethod
+    def _is_a_mail_address(cls, address: str) -> str:
+        from broker import check_email_endpoint
+
+        if not check_email_endpoint(address):
+            raise ValueError("not an e-mail address")
+        return address
+
+    @field_validator("ca_file")
+    @classmethod
+    def _is_a_file(cls, path: str | None) -> str | None:
+        if path is not None:
+            from ssl import create_default_context
+
+            try:
+                create_default_context(cafile=path)
+            except OSError as error:  # of which SSL's own errors are some
+                raise ValueError(error.strerror or str(error)) from None
+        return path
+
+
+#: kinds of values of which not everything can be listed
+_FREE = ("N", "TEXT", "ADDRESS", "URL", "NAME", "FILE", "FOLDER")
+#: what may hold a password is not repeated
+_SECRET = ("smtp", "phone_webhook")
 
 
 def option_name(field: str) -> str:
@@ -132,6 +247,7 @@ def read_settings(options: Mapping[str, str], environment: Mapping[str, str]) ->
         problem = error.errors(include_url=False)[0]
         field = str(problem["loc"][0])
         expected = choices(Settings.model_fields[field])
-        free = expected in ("N", "TEXT", "ADDRESS", "URL")
-        said = problem["msg"] if free else f"use {expected}"
-        raise SettingsError(f"{source[field]} {given[field]!r}: {said}") from None
+        free = expected in _FREE
+        said = problem["msg"].removeprefix("Value error, ") if free else f"use {expected}"
+        shown = "" if field in _SECRET else f" {given[field]!r}"
+        raise SettingsError(f"{source[field]}{shown}: {said}") from None

@@ -10,7 +10,9 @@ from broker.callers import Caller
 from broker.clock import Clock, SystemClock, Timer
 from broker.deliveries.settings import DeliverySettings
 from broker.deliveries.smtp import MailServer
+from broker.explanations import delivery_document, message_for
 from broker.ids import Ids, RandomIds
+from broker.mails import check_email_endpoint
 from broker.message_attributes import RawAttribute
 from broker.move_tasks import task_handle
 from broker.publishing import PublishedMessage
@@ -22,13 +24,17 @@ from broker.waiting import Hangup
 from storage import Storage, open_storage
 from storage.errors import StorageError, StoreBroken, StoreUnusable, StoreUnwritable, UnknownQueue
 from storage.records import MessageAttribute, MoveTask, MoveTaskStatus, QueueKey, QueueRecord
+from storage.topic_records import Delivery, DeliveryFilter, DeliveryStatus
 
 __all__ = [
     "QUEUE_ATTRIBUTE_NAMES",
     "Broker",
     "Caller",
     "Clock",
+    "Delivery",
+    "DeliveryFilter",
     "DeliverySettings",
+    "DeliveryStatus",
     "Draft",
     "Hangup",
     "Ids",
@@ -53,6 +59,9 @@ __all__ = [
     "Timer",
     "TopicDraft",
     "UnknownQueue",
+    "check_email_endpoint",
+    "delivery_document",
+    "message_for",
     "open_storage",
     "partition",
     "queue_arn",

@@ -106,7 +106,7 @@ class Broker:
             status_log=status_log,
             recent=recent,
         )
-        self.explanations = Explanations(store, recent)
+        self.explanations = Explanations(store, clock, recent)
 
     @classmethod
     async def open(

@@ -4,11 +4,13 @@ import json
 from typing import Any
 
 from broker.arns import subscription_arn, topic_arn
+from broker.clock import Clock
 from broker.envelopes import ProtocolMessages, timestamp_text
 from broker.fanouts import content_key, filter_policy, takes_new_messages
 from broker.filter_matching import MessageFacts
 from broker.recent_publications import RecentPublications
 from broker.topic_errors import NotFound
+from broker.topic_messages import TopicDraft, check_draft, check_structure
 from storage.contract import Storage
 from storage.topic_records import (
     Delivery,
@@ -26,8 +28,9 @@ _DELIVERIES_MAX = 10_000
 class Explanations:
     """Answers what became, or would become, of a message to a topic."""
 
-    def __init__(self, store: Storage, recent: RecentPublications) -> None:
+    def __init__(self, store: Storage, clock: Clock, recent: RecentPublications) -> None:
         self._store = store
+        self._clock = clock
         self._recent = recent
 
     async def of_message_id(self, topic: TopicRecord, message_id: str) -> dict[str, Any]:
@@ -60,6 +63,25 @@ class Explanations:
                         "queueMessageId": queue_message_ids[subscription_id],
                     }
                 )
+        return told
+
+    async def of_draft(self, topic: TopicRecord, draft: TopicDraft) -> dict[str, Any]:
+        """What would become of a message if it were published now.
+
+        Raises what Publish raises about the message itself.
+        """
+        checked = check_draft(draft)
+        check_structure(checked)
+        publication = Publication(
+            message_id="",
+            topic_arn=topic_arn(topic.key),
+            message=draft.message,
+            published_at_ms=self._clock.now_ms(),
+            structured=checked.structured,
+            attributes=checked.attributes,
+        )
+        told = await self.of_publication(topic, publication)
+        del told["messageId"]
         return told
 
     async def of_publication(self, topic: TopicRecord, publication: Publication) -> dict[str, Any]:
@@ -112,6 +134,11 @@ class Explanations:
             "filterPolicy": json.loads(record.attributes["FilterPolicy"]),
             **explained,
         }
+
+
+def message_for(publication: Publication, protocol: str, endpoint: str) -> str:
+    """The message of a publication that an endpoint gets."""
+    return ProtocolMessages.of(publication).text(content_key(protocol, endpoint))
 
 
 def delivery_document(delivery: Delivery) -> dict[str, Any]:

@@ -180,11 +180,10 @@ def _scalars_at(document: Mapping[str, Any], path: str) -> Iterator[Scalar]:
         elif at < beyond:
             if len(path) > _PROBED_PATH_CHARACTERS_MAX:
                 # Its heads, as many and as long as they can be, cost more than all keys here.
-                pending.extend(
-                    (below, at + len(key) + 1)
-                    for key, below in value.items()
-                    if path.startswith(key, at) and path[at + len(key) :][:1] in ("", ".")
-                )
+                for key, below in value.items():
+                    end = at + len(key)
+                    if path.startswith(key, at) and (end == len(path) or path[end] == "."):
+                        pending.append((below, end + 1))
                 continue
             if at not in heads:
                 heads[at] = _heads(path, at)

@@ -39,18 +39,6 @@ COMPLEXITY_MAX = 150
 POLICY_BYTES_MAX = 262_144
 
 _OR = "$or"
-#: An array whose objects have such keys is one of rules, not of alternatives.
-_OPERATORS = {
-    "anything-but",
-    "cidr",
-    "equals-ignore-case",
-    "exact",
-    "exists",
-    "numeric",
-    "prefix",
-    "suffix",
-    "wildcard",
-}
 _LOCATED_CHARACTERS_MAX = 500  # what Jackson quotes of a source
 _COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
@@ -242,7 +230,8 @@ def _are_alternatives(value: Any) -> bool:
     return (
         isinstance(value, list)
         and len(value) >= 2
-        and all(isinstance(each, dict) and _OPERATORS.isdisjoint(each) for each in value)
+        # objects that have an operator as a key are rules
+        and all(isinstance(each, dict) and _RESERVED.isdisjoint(each) for each in value)
     )
 
 
@@ -255,16 +244,6 @@ class _Rules:
         self._tests: list[Test] = []
         self._refusals: list[Test] = []
         self._exists: set[bool] = set()
-        self._operators: Mapping[str, Callable[[Any], None]] = {
-            "anything-but": self._anything_but,
-            "cidr": self._cidr,
-            "equals-ignore-case": self._equals_ignore_case,
-            "exists": self._is_there,
-            "numeric": self._numeric,
-            "prefix": self._prefix,
-            "suffix": self._suffix,
-            "wildcard": self._wildcard,
-        }
 
     def condition(self, path: str, rules: Sequence[Any], depth: int) -> Condition:
         """What the rules of a path ask for."""
@@ -295,9 +274,9 @@ class _Rules:
         if not rule:
             self._refuse("Match expression name not found")
         name, operand = next(iter(rule.items()))
-        if name not in self._operators:
+        if name not in _OPERATORS:
             self._refuse(f"Unrecognized match type {name}")
-        self._operators[name](operand)
+        _OPERATORS[name](self, operand)
         self._only_one(rule)
 
     def _only_one(self, expression: Mapping[str, Any]) -> None:
@@ -451,6 +430,19 @@ class _Rules:
     def _cidr(self, operand: Any) -> None:
         # AWS names the wrong operator here.
         self._tests.append(cidr(*_block(self._text(operand, "prefix"))))
+
+
+_OPERATORS: Mapping[str, Callable[[_Rules, Any], None]] = {
+    "anything-but": _Rules._anything_but,
+    "cidr": _Rules._cidr,
+    "equals-ignore-case": _Rules._equals_ignore_case,
+    "exists": _Rules._is_there,
+    "numeric": _Rules._numeric,
+    "prefix": _Rules._prefix,
+    "suffix": _Rules._suffix,
+    "wildcard": _Rules._wildcard,
+}
+_RESERVED = {*_OPERATORS, "exact"}  # of the rule engine's operators SNS lacks one
 
 
 def _block(block: str) -> tuple[IPv4Address | IPv6Address, int]:

@@ -347,17 +347,16 @@ class Platforms:
                     if stored.endpoint != wanted:
                         raise _token_taken(owner)
                     return owner.endpoint_arn
-            else:
-                created = place._replace(endpoint_id=self._ids.uuid())
-                endpoint_key = created.key(_ENDPOINTS, application.prefix + created.endpoint_id)
-                if await self._change(
-                    # as it was: so that it is still there
-                    DocumentChange(place.application_key, application_text, application_text),
-                    DocumentChange(token_key, None, created.endpoint_id),
-                    DocumentChange(endpoint_key, None, wanted.text()),
-                ):
-                    await self._announce(application, "EndpointCreated", wanted.at(created))
-                    return created.endpoint_arn
+            created = place._replace(endpoint_id=self._ids.uuid())
+            endpoint_key = created.key(_ENDPOINTS, application.prefix + created.endpoint_id)
+            if await self._change(
+                # as it was: so that it is still there
+                DocumentChange(place.application_key, application_text, application_text),
+                DocumentChange(token_key, owner_id, created.endpoint_id),
+                DocumentChange(endpoint_key, None, wanted.text()),
+            ):
+                await self._announce(application, "EndpointCreated", wanted.at(created))
+                return created.endpoint_arn
             application, application_text = await self._application(place)
 
     async def delete_endpoint(self, caller: Caller, arn: str) -> None:
@@ -686,7 +685,7 @@ def _read_application_attributes(attributes: Mapping[str, str]) -> dict[str, str
                 raise _invalid_value(name, f"must be an integer from 0 to {_SAMPLE_RATE_MAX}")
         elif name in _EVENTS and value:
             parsed = parse_arn(value)
-            if parsed is None or parsed[0] != "sns":
+            if parsed is None or parsed[0] != "sns" or "" in parsed[1]:
                 raise _invalid_value(name, "must be the ARN of a topic")
     return read
 

@@ -33,6 +33,8 @@ _SANDBOX = "sms-sandbox"
 _SANDBOX_NUMBERS = "sms-sandbox-number"
 _ORIGINATION_NUMBERS = "sms-origination-number"
 
+_MARK = "{}"  # a document that says all by being there
+
 MESSAGE_CHARACTERS_MAX = 1_600  # 4.5
 SANDBOX_NUMBERS_PAGE_MAX = 100  # 1.5
 ORIGINATION_NUMBERS_PAGE_MAX = 30
@@ -216,8 +218,7 @@ class Sms:
     async def opt_out(self, account: str, region: str, number: str) -> None:
         """Put a number on the opt-out list, as its owner does by answering STOP."""
         key = DocumentKey(_OPT_OUTS, account, region, _read_number(number))
-        value = json.dumps({"opted_out_at_ms": self._clock.now_ms()})
-        await self._update(key, lambda text: text or value)
+        await self._update(key, lambda _text: _MARK)
 
     async def opted_out_numbers(
         self, caller: Caller, next_token: str | None
@@ -258,7 +259,7 @@ class Sms:
     async def set_in_sandbox(self, account: str, region: str, *, in_sandbox: bool) -> None:
         """Put an account into the sandbox, or take it out."""
         key = DocumentKey(_SANDBOX, account, region, "")
-        await self._update(key, lambda _text: "{}" if in_sandbox else None)
+        await self._update(key, lambda _text: _MARK if in_sandbox else None)
 
     async def may_receive(self, account: str, region: str, number: str) -> bool:
         """Whether the sandbox, if the account is in it, lets messages to a number through."""

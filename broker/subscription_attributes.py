@@ -184,7 +184,7 @@ def _instant_ms(text: object) -> int | None:
     if match is None:
         return None
     year, month, day, hour, minute, second = (int(part) for part in match.groups()[:6])
-    if not (1970 <= year and 1 <= month <= 12 and 1 <= day <= 31):
+    if not (year >= 1970 and 1 <= month <= 12 and 1 <= day <= 31):
         return None
     if hour > 23 or minute > 59 or second > 60:
         return None

@@ -312,6 +312,13 @@ class Subscriptions:
             ),
         )
 
+    async def token_of(self, arn: str) -> str:
+        """The newest token of the subscription of that ARN; raises ``NotFound``."""
+        record = await self._store.get_subscription(read_subscription_arn(arn))
+        if record is None or subscription_arn(record) != arn:
+            raise NotFound("Subscription does not exist")
+        return self.token(record)
+
     async def _update(
         self, subscription_id: str, change: Callable[[SubscriptionRecord], SubscriptionRecord]
     ) -> SubscriptionRecord:

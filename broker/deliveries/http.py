@@ -189,7 +189,6 @@ class HttpTransport:
 
             self._transport = httpx.AsyncHTTPTransport(
                 verify=self._trust.context(),
-                trust_env=False,
                 limits=httpx.Limits(
                     max_connections=self._max_connections,
                     max_keepalive_connections=20,

@@ -253,6 +253,10 @@ async def test_an_attribute_is_unset_by_an_empty_value(sns: SnsClient) -> None:
             "Invalid value for attribute: EventEndpointCreated: must be the ARN of a topic",
         ),
         (
+            {"EventDeliveryFailure": "arn:aws:sns::000000000000:topic"},
+            "Invalid value for attribute: EventDeliveryFailure: must be the ARN of a topic",
+        ),
+        (
             {"PlatformCredential": ""},
             "PlatformPrincipal attribute provided without PlatformCredential",
         ),

@@ -356,6 +356,7 @@ def test_long_paths_are_found_like_short_ones() -> None:
     assert not passes_body(policy, {f"{long}.b": {"cc": "v"}})
     assert not passes_body(policy, {f"{long}.b.": {"c": "v"}})
     assert not passes_body(policy, {long: "v", f"{long}.": "v", f"{long}.b.cc": "v"})
+    assert not passes_body(policy, {f"{long}.": {".c": "v"}})
 
 
 # --- what nobody should send --------------------------------------------------------------------
@@ -420,6 +421,14 @@ def test_items_are_found_in_the_order_in_which_they_were_given() -> None:
     facts = MessageFacts({"a": string("v")}, '{"b":"w"}')
     assert index.matching(facts) == ["first", "prefix", "exact", "body", "absent", "either", "last"]
     assert index.matching(MessageFacts(None, "text")) == ["first", "absent", "last"]
+
+
+def test_a_policy_is_found_by_an_alternative_that_lists_no_values() -> None:
+    policy = parsed({"$or": [{"a": ["v"]}, {"a": [{"prefix": "w"}]}]}, MESSAGE_ATTRIBUTES)
+    index = FilterIndex([(1, policy)])
+    assert index.matching(MessageFacts({"a": string("wx")}, "")) == [1]
+    assert index.matching(MessageFacts({"a": string("v")}, "")) == [1]
+    assert index.matching(MessageFacts({"a": string("x")}, "")) == []
 
 
 def test_without_policies_everything_is_found() -> None:

@@ -116,6 +116,14 @@ async def test_a_disabled_application_says_so(platforms: Platforms) -> None:
     assert not await platforms.application_enabled(application)
 
 
+async def test_a_deleted_endpoint_leaves_nothing_behind(
+    store: Storage, platforms: Platforms
+) -> None:
+    await platforms.delete_endpoint(CALLER, await an_endpoint(platforms))
+    for kind in ("platform-endpoint", "platform-token"):
+        assert not await store.list_documents(kind, CALLER.account, CALLER.region, limit=1)
+
+
 async def test_endpoints_are_gone_with_their_application_and_do_not_come_back(
     store: Storage, platforms: Platforms
 ) -> None:

@@ -468,6 +468,16 @@ async def test_a_certificate_that_nobody_vouches_for_is_tried_again(
     assert receiver.requests == []
 
 
+async def test_authorities_of_the_environment_are_not_trusted(
+    transport: HttpTransport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = self_signed(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate.path))
+    async with http_receiver(tls=certificate.context()) as receiver:
+        attempt = await transport.post(receiver.url(), HEADERS, b"")
+    assert attempt.result is Result.RETRY
+
+
 @pytest.mark.parametrize("with_file", [True, False])
 async def test_trust_can_be_given_or_not_be_asked_for(tmp_path: Path, with_file: bool) -> None:
     certificate = self_signed(tmp_path)

@@ -65,6 +65,13 @@ async def test_documents_are_changed_together(storage: Storage) -> None:
     assert (await storage.get_document(A), await storage.get_document(B)) == (None, "new")
 
 
+async def test_a_changed_document_is_listed_once(storage: Storage) -> None:
+    await write(storage, "a", "b")
+    assert await storage.change_documents([DocumentChange(A, "value of a", "other")])
+    assert await storage.change_documents([DocumentChange(A, "other", "value of a")])
+    assert await names(storage) == ["a", "b"]
+
+
 async def test_one_unexpected_document_keeps_all_as_they_are(storage: Storage) -> None:
     await write(storage, "a", "b")
     for wrong in (None, "other"):

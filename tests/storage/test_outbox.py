@@ -416,13 +416,14 @@ async def test_deliveries_of_one_publication_are_forgotten_one_by_one(storage: S
 
 async def test_the_latest_finished_deliveries_are_kept(storage: Storage) -> None:
     await send(storage, "unfinished", a_delivery(), waiting(a_delivery()))
-    extra = 25
+    extra = 21
     for number in range(extra):
         await send(storage, f"old {number}", finished(a_delivery(), at=number))
     rest = [finished(a_delivery(), at=extra + number) for number in range(FINISHED_DELIVERIES_KEPT)]
     await send(storage, "latest", *rest)
 
     assert await storage.sweep(now_ms=EPOCH_MS + 20_000, limit=10) == EPOCH_MS + 20_000
+    assert len(await listed(storage, limit=20_000)) > FINISHED_DELIVERIES_KEPT + 2
     assert await sweep_all(storage, at=20_000, limit=10) is None
     left = messages_of(await listed(storage, limit=20_000))
     assert left == ["unfinished"] * 2 + ["latest"] * FINISHED_DELIVERIES_KEPT

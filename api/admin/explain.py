@@ -1,0 +1,87 @@
+"""Why did my message not arrive?
+
+``GET /_headrace/sns/explain?topicArn=…&messageId=…`` says what became of a message that was
+published; ``POST`` with the parameters of a Publish, as JSON, what would become of it.
+"""
+
+from typing import Any
+
+from pydantic import ValidationError
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from api.admin.requests import BadRequest, answer, json_object
+from api.operation import Blob, Wire
+from broker import Broker, Caller, RawAttribute, TopicDraft
+from broker.topic_errors import InvalidParameter
+
+
+class _Attribute(Wire):
+    data_type: str
+    string_value: str | None = None
+    binary_value: Blob | None = None
+
+
+class _Draft(Wire):
+    topic_arn: str
+    message: str
+    message_structure: str | None = None
+    message_attributes: dict[str, _Attribute] | None = None
+
+
+@answer
+async def explain_published(request: Request) -> JSONResponse:
+    """What became of a message, for each subscription."""
+    broker: Broker = request.app.state.broker
+    arn = _parameter(request, "topicArn")
+    topic = await broker.topics.get(_caller(arn), arn)
+    message_id = _parameter(request, "messageId")
+    return JSONResponse(await broker.explanations.of_message_id(topic, message_id))
+
+
+@answer
+async def explain_draft(request: Request) -> JSONResponse:
+    """What would become of a message, for each subscription; nothing is published."""
+    broker: Broker = request.app.state.broker
+    document: dict[str, Any] = await json_object(request)
+    try:
+        draft = _Draft.model_validate(document)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        path = ".".join(str(each) for each in problem["loc"])
+        raise BadRequest(f"{path}: {problem['msg']}") from None
+    topic = await broker.topics.get(_caller(draft.topic_arn), draft.topic_arn)
+    attributes = {
+        name: RawAttribute(each.data_type, each.string_value, each.binary_value)
+        for name, each in (draft.message_attributes or {}).items()
+    }
+    return JSONResponse(
+        await broker.explanations.of_draft(
+            topic,
+            TopicDraft(
+                draft.message, message_structure=draft.message_structure, attributes=attributes
+            ),
+        )
+    )
+
+
+def _parameter(request: Request, name: str) -> str:
+    value = request.query_params.get(name)
+    if value is None:
+        raise BadRequest(f"{name} is missing")
+    return value
+
+
+def _caller(arn: str) -> Caller:
+    """Whoever is allowed to see a topic: there is one operator."""
+    parts = arn.split(":")
+    if len(parts) != 6:
+        raise InvalidParameter.of("TopicArn")
+    return Caller(parts[4], parts[3], "", signed=True)
+
+
+ROUTES = [
+    Route("/_headrace/sns/explain", explain_published, methods=["GET"]),
+    Route("/_headrace/sns/explain", explain_draft, methods=["POST"]),
+]
