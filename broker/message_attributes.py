@@ -19,6 +19,7 @@ _NUMBER_EXPONENTS = range(-128, 127)
 
 #: what may not stand in a body or a string value (4.7)
 _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_LEGAL_ASCII = bytes((0x9, 0xA, 0xD, *range(0x20, 0x80)))
 _ALLOWED = "#x9 | #xA | #xD | [#x20-#xD7FF] | [#xE000-#xFFFD] | [#x10000-#x10FFFF]"
 
 
@@ -33,7 +34,11 @@ class RawAttribute(NamedTuple):
 
 def illegal_character(text: str) -> str | None:
     """The first character that SQS does not carry, as it is named in refusals; None: all fine."""
-    if text.isprintable():  # a subset of what is allowed, and quick to see
+    # two subsets of what is allowed that are quick to see
+    if text.isascii():
+        if not text.encode().translate(None, _LEGAL_ASCII):
+            return None
+    elif text.isprintable():
         return None
     found = _ILLEGAL.search(text)
     return None if found is None else f"#x{ord(found[0]):X}"

@@ -255,59 +255,62 @@ class Publisher:
         )
         fanout = await self._fanouts.of(topic)
         for message, recipients in fanout.matching(publication, rendering.messages):
+            if recipients[0].content_key == "sqs":
+                await self._to_queues(topic, recipients, message, rendering, composed, now_ms)
+                continue
             for recipient in recipients:
-                if recipient.queue is not None:
-                    await self._to_queue(topic, recipient, message, rendering, composed, now_ms)
-                else:
-                    publishing.deliveries.append(
-                        await self._delivery(recipient, topic.key.region, now_ms)
-                    )
+                publishing.deliveries.append(
+                    await self._delivery(recipient, topic.key.region, now_ms)
+                )
         return composed
 
-    async def _to_queue(
+    async def _to_queues(
         self,
         topic: TopicRecord,
-        recipient: Recipient,
+        recipients: list[Recipient],
         message: str,
         rendering: Rendering,
         composed: _Composed,
         now_ms: int,
     ) -> None:
-        """Add the copy for a queue; what a queue refuses goes to the dead-letter queue at once."""
-        assert recipient.queue is not None
+        """Add the copies for queues; what a queue refuses goes to its dead-letter queue at once."""
         publishing = composed.publishing
         publication = publishing.publication
-        subscription = recipient.subscription
-        if recipient.raw:
+        enveloped = not all(recipient.raw for recipient in recipients)
+        notification = await rendering.notification(message) if enveloped else None
+        tells_success = wants_success(topic.attributes, "sqs", publication.message_id)
+        for recipient in recipients:
+            subscription = recipient.subscription
             body = message
-        else:
-            body = (await rendering.notification(message)).envelope(recipient.arn)
-        delivery: NewDelivery | None = None
-        try:
-            copy = await self._copies.copy(
-                publication,
-                body,
-                raw=recipient.raw,
-                queue=recipient.queue,
-                queue_id=subscription.queue_id,
-                now_ms=now_ms,
-            )
-        except BrokerError as refusal:
-            delivery = self._finished(recipient, topic.key.region, now_ms, refusal)
-            dead_letter = await self._copies.dead_letter(
-                publication, body, subscription, now_ms=now_ms
-            )
-            if dead_letter is not None:
-                publishing.copies.append(dead_letter)
-                delivery = delivery._replace(status=DeliveryStatus.DEAD_LETTERED)
-        else:
+            if notification is not None and not recipient.raw:
+                body = notification.envelope(recipient.arn)
+            assert recipient.queue is not None
+            try:
+                copy = await self._copies.copy(
+                    publication,
+                    body,
+                    raw=recipient.raw,
+                    queue=recipient.queue,
+                    queue_id=subscription.queue_id,
+                    now_ms=now_ms,
+                )
+            except BrokerError as refusal:
+                delivery = self._finished(recipient, topic.key.region, now_ms, refusal)
+                dead_letter = await self._copies.dead_letter(
+                    publication, body, subscription, now_ms=now_ms
+                )
+                if dead_letter is not None:
+                    publishing.copies.append(dead_letter)
+                    delivery = delivery._replace(status=DeliveryStatus.DEAD_LETTERED)
+                publishing.deliveries.append(delivery)
+                continue
             publishing.copies.append(copy)
-            composed.queue_message_ids[subscription.subscription_id] = copy[1].message_id
-            if wants_success(topic.attributes, "sqs", publication.message_id):
+            message_id = copy[1].message_id
+            composed.queue_message_ids[subscription.subscription_id] = message_id
+            if tells_success:
                 delivery = self._finished(recipient, topic.key.region, now_ms, None)
-                delivery = delivery._replace(response=f'{{"sqsMessageId":"{copy[1].message_id}"}}')
-        if delivery is not None:
-            publishing.deliveries.append(delivery)
+                response = f'{{"sqsMessageId":"{message_id}"}}'
+                publishing.deliveries.append(delivery._replace(response=response))
 
     @staticmethod
     def _finished(

@@ -41,6 +41,7 @@ class FirehoseFiles:
 
     def _append(self, path: Path, line: bytes) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
+        # one at a time: what is cut off must be the end
         with self._lock, path.open("ab", buffering=0) as file:
             end = file.tell()
             written = file.write(line)

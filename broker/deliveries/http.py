@@ -123,7 +123,7 @@ class HttpTransport:
         try:
             request = httpx.Request(
                 "POST",
-                parsed.copy_with(userinfo=b""),
+                parsed,
                 headers=[("Connection", "Keep-Alive"), *headers],
                 content=body,
             )

@@ -96,7 +96,10 @@ class SmtpTransport:
         wrong credentials, too.
         """
         watch = Stopwatch()
-        client = self._client()
+        try:
+            client = self._client()
+        except OSError as error:  # of whom to trust
+            return watch.attempt(Result.RETRY, None, f"no session: {reason(error)}")
         try:
             outcome = await self._try(client, message, recipient, timeout_s)
             text = without_secrets(outcome.text, (self._server.password,))
