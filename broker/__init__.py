@@ -17,6 +17,7 @@ from broker.message_attributes import RawAttribute
 from broker.move_tasks import task_handle
 from broker.publishing import PublishedMessage
 from broker.queue_attributes import QUEUE_ATTRIBUTE_NAMES
+from broker.sms import OriginationNumber
 from broker.subscriptions import SubscriptionListing
 from broker.topic_messages import TopicDraft
 from broker.values import Draft, Received, Sent
@@ -42,6 +43,7 @@ __all__ = [
     "MessageAttribute",
     "MoveTask",
     "MoveTaskStatus",
+    "OriginationNumber",
     "PublishedMessage",
     "QueueKey",
     "QueueRecord",

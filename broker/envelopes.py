@@ -79,6 +79,10 @@ class ProtocolMessages:
         """Raise ``InvalidParameter`` if there is nothing for protocols without their own entry."""
         self.text("default")
 
+    def entry(self, protocol: str) -> str | None:
+        """What a structured message has of its own for a protocol or push platform."""
+        return None if self._entries is None else self._entries.get(protocol)
+
     def text(self, protocol: str) -> str:
         """What is for a protocol (``sqs``) or push platform (``APNS``): its entry, or the default.
 

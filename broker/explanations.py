@@ -1,6 +1,5 @@
 """Why did it not arrive?  What a topic's subscriptions make of a message, and why."""
 
-import json
 from typing import Any
 
 from broker.arns import subscription_arn, topic_arn
@@ -131,7 +130,7 @@ class Explanations:
             **told,
             "outcome": "matched" if explained.pop("matches") else "filtered",
             "filterPolicyScope": policy.scope,
-            "filterPolicy": json.loads(record.attributes["FilterPolicy"]),
+            "filterPolicy": record.attributes["FilterPolicy"],
             **explained,
         }
 

@@ -8,6 +8,7 @@ from broker.arns import parse_queue_arn, subscription_arn
 from broker.envelopes import ProtocolMessages
 from broker.filter_matching import FilterIndex, FilterPolicy, MessageFacts
 from broker.filter_policies import parse_filter_policy
+from broker.platforms import platform_of
 from broker.queue_copies import is_raw
 from broker.subscription_attributes import DEFAULT_SCOPE
 from storage.contract import Storage
@@ -55,8 +56,7 @@ def recipient(subscription: SubscriptionRecord) -> Recipient:
 
 def content_key(protocol: str, endpoint: str) -> str:
     """Which entry of a structured message is for an endpoint (SNS reference, 4.3)."""
-    # arn:aws:sns:<region>:<account>:endpoint/<platform>/<application>/<id>
-    return endpoint.split("/")[1] if protocol == "application" else protocol
+    return platform_of(endpoint) if protocol == "application" else protocol
 
 
 def takes_new_messages(subscription: SubscriptionRecord) -> bool:

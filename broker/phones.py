@@ -1,11 +1,10 @@
 """What phones would get: SMS and mobile push, as the outbox and webhooks show it."""
 
-import json
 from base64 import b64encode
 from typing import Any
 
 from broker.envelopes import ProtocolMessages, timestamp_text
-from broker.platforms import Platforms, platform_payload
+from broker.platforms import Platforms, platform_of, platform_payload
 from broker.sms import Sms
 from storage.topic_records import NewDelivery, Publication
 
@@ -20,8 +19,11 @@ class Phones:
     async def problem(self, details: NewDelivery) -> str | None:
         """Why nothing may be sent to a phone; None: it may."""
         if details.protocol == "sms":
-            if await self._sms.opted_out(details.account, details.region, details.endpoint):
+            to = details.account, details.region, details.endpoint
+            if await self._sms.opted_out(*to):
                 return "Phone number is opted out"
+            if not await self._sms.may_receive(*to):
+                return "Phone number is not verified, and the account is in the SMS sandbox"
             return None
         endpoint = await self._platforms.endpoint(details.endpoint)
         if endpoint is None:
@@ -61,11 +63,10 @@ class Phones:
             document["templateId"] = options.template_id
             return document
         endpoint = await self._platforms.endpoint(details.endpoint)
-        platform = details.endpoint.split("/")[1]
-        structured = json.loads(publication.message) if publication.structured else None
+        platform = platform_of(details.endpoint)
         document["endpointArn"] = details.endpoint
         document["platform"] = platform
-        document["payload"] = platform_payload(platform, publication.message, structured)
+        document["payload"] = platform_payload(platform, ProtocolMessages.of(publication))
         if endpoint is not None:
             document["applicationArn"] = endpoint.application_arn
             document["token"] = endpoint.token

@@ -16,7 +16,7 @@ from broker import limits
 from broker.arns import arn_parts, parse_arn, partition
 from broker.callers import Caller
 from broker.clock import Clock
-from broker.envelopes import timestamp_text
+from broker.envelopes import ProtocolMessages, timestamp_text
 from broker.ids import Ids
 from broker.pages import page_after, page_of
 from broker.seals import Seal
@@ -542,27 +542,22 @@ class Platforms:
 # --- payloads -----------------------------------------------------------------------------------
 
 
-def check_platform_entry(platform: str, structured: Mapping[str, Any]) -> None:
+def check_platform_entry(platform: str, messages: ProtocolMessages) -> None:
     """Refuse a structured message that has nothing for an endpoint it is published to (4.2)."""
-    if not any(isinstance(structured.get(key), str) for key in ("default", platform)):
+    if messages.entry(platform) is None and messages.entry("default") is None:
         raise InvalidParameter.of(f"JSON must contain an entry for 'default' or '{platform}'.")
 
 
-def platform_payload(
-    platform: str, message: str, structured: Mapping[str, Any] | None = None
-) -> str:
+def platform_payload(platform: str, messages: ProtocolMessages) -> str:
     """What a push service is sent (SNS reference, 4.3 and 9.2).
 
-    ``structured``: of a message with MessageStructure=json, the object that ``message`` is the
-    text of.  The platform's own entry goes out as it is; a text for all is wrapped in what the
-    platform takes.  One of the two is there: see ``check_platform_entry``.
+    The platform's own entry of a structured message goes out as it is; a text for all is wrapped in
+    what the platform takes.
     """
-    text = message
-    if structured is not None:
-        own = structured.get(platform)
-        if isinstance(own, str):
-            return own
-        text = structured["default"]
+    own = messages.entry(platform)
+    if own is not None:
+        return own
+    text = messages.text(platform)
     if platform.startswith(_APPLE):
         return json.dumps({"aps": {"alert": text}}, ensure_ascii=False)
     if platform in ("GCM", "ADM"):

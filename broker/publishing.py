@@ -1,6 +1,5 @@
 """The verbs that publish: to topics, to platform endpoints, to phone numbers."""
 
-import json
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -369,9 +368,8 @@ class Publisher:
             raise PlatformApplicationDisabled
         check_size(checked, limits.PUBLISH_BYTES_MAX)
         if checked.structured:
-            ProtocolMessages(checked.draft.message, structured=True)  # refuses what is no JSON
-            document = json.loads(checked.draft.message)
-            check_platform_entry(endpoint.platform, document if isinstance(document, dict) else {})
+            messages = ProtocolMessages(checked.draft.message, structured=True)
+            check_platform_entry(endpoint.platform, messages)
         return await self._direct(caller, checked, "application", arn, base_url)
 
     async def _to_phone(

@@ -116,11 +116,11 @@ class OriginationNumber:
     """A number that an account's messages may come from."""
 
     phone_number: str
-    created_at_ms: int
     status: str
     iso2_country_code: str
     route_type: str  # Transactional | Promotional | Premium
     number_capabilities: tuple[str, ...]  # of SMS, MMS, VOICE
+    created_at_ms: int | None = None  # set when it is put
 
 
 class SmsOptions(NamedTuple):
@@ -358,7 +358,9 @@ class Sms:
     async def put_origination_number(
         self, account: str, region: str, number: OriginationNumber
     ) -> None:
-        """Give an account a number that its messages may come from."""
+        """Give an account a number that its messages may come from, from now on if not since."""
+        if number.created_at_ms is None:
+            number = dataclasses.replace(number, created_at_ms=self._clock.now_ms())
         key = DocumentKey(_ORIGINATION_NUMBERS, account, region, number.phone_number)
         await self._update(key, lambda _text: json.dumps(dataclasses.asdict(number)))
 

@@ -2,7 +2,7 @@
 
 from starlette.routing import BaseRoute
 
-from api.admin import explain, health, localstack, outbox
+from api.admin import explain, health, localstack, outbox, sms
 from api.context import Site
 
 #: how the paths of all this begin
@@ -11,4 +11,10 @@ PATHS = ("/_headrace/", "/health", "/_aws/")
 
 def routes(site: Site) -> list[BaseRoute]:
     """Where everything is.  The application's ``state.broker`` is the broker."""
-    return [*health.ROUTES, *outbox.ROUTES, *explain.ROUTES, *localstack.routes(site)]
+    return [
+        *health.ROUTES,
+        *outbox.ROUTES,
+        *explain.ROUTES,
+        *sms.routes(site),
+        *localstack.routes(site),
+    ]

@@ -234,7 +234,7 @@ async def list_origination_numbers(
     return ListOriginationNumbersResult(
         phone_numbers=[
             OriginationPhoneNumber(
-                created_at=_iso_8601(each.created_at_ms),
+                created_at=_iso_8601(each.created_at_ms or 0),
                 phone_number=each.phone_number,
                 status=each.status,
                 iso2_country_code=each.iso2_country_code,

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 import pytest
 
 from broker.callers import Caller
+from broker.envelopes import ProtocolMessages
 from broker.platforms import (
     PlatformEndpoint,
     Platforms,
@@ -280,6 +281,11 @@ async def test_an_event_that_cannot_be_published_fails_nothing(platforms: Platfo
 # --- payloads -----------------------------------------------------------------------------------
 
 
+def structured(entries: dict[str, object]) -> ProtocolMessages:
+    """A message with an entry for each protocol."""
+    return ProtocolMessages(json.dumps(entries), structured=True)
+
+
 @pytest.mark.parametrize(
     ("platform", "payload"),
     [
@@ -293,32 +299,32 @@ async def test_an_event_that_cannot_be_published_fails_nothing(platforms: Platfo
     ],
 )
 def test_a_text_is_wrapped_in_what_the_platform_takes(platform: str, payload: str) -> None:
-    assert platform_payload(platform, "hällo") == payload
-    assert platform_payload(platform, "{…}", {"default": "hällo"}) == payload
+    assert platform_payload(platform, ProtocolMessages("hällo", structured=False)) == payload
+    assert platform_payload(platform, structured({"default": "hällo"})) == payload
 
 
 def test_a_platforms_own_entry_goes_out_as_it_is() -> None:
-    structured = {"default": "hello", "APNS": '{"aps":{"badge":1}}', "APNS_SANDBOX": ""}
-    assert platform_payload("APNS", "{…}", structured) == '{"aps":{"badge":1}}'
-    assert platform_payload("APNS_SANDBOX", "{…}", structured) == ""
+    messages = structured({"default": "hello", "APNS": '{"aps":{"badge":1}}', "APNS_SANDBOX": ""})
+    assert platform_payload("APNS", messages) == '{"aps":{"badge":1}}'
+    assert platform_payload("APNS_SANDBOX", messages) == ""
 
 
 def test_an_entry_that_is_no_string_does_not_count() -> None:
-    structured = {"default": "hello", "GCM": {"data": {}}}
-    assert platform_payload("GCM", "{…}", structured) == '{"data": {"default": "hello"}}'
+    messages = structured({"default": "hello", "GCM": {"data": {}}})
+    assert platform_payload("GCM", messages) == '{"data": {"default": "hello"}}'
 
 
-@pytest.mark.parametrize("structured", [{"default": "x"}, {"GCM": "x"}, {"GCM": "x", "default": 1}])
+@pytest.mark.parametrize("entries", [{"default": "x"}, {"GCM": "x"}, {"GCM": "x", "default": 1}])
 def test_a_message_with_an_entry_for_the_platform_or_for_all_is_fine(
-    structured: dict[str, object],
+    entries: dict[str, object],
 ) -> None:
-    check_platform_entry("GCM", structured)
+    check_platform_entry("GCM", structured(entries))
 
 
-@pytest.mark.parametrize("structured", [{}, {"APNS": "x"}, {"GCM": 1, "default": None}])
-def test_a_message_with_nothing_for_the_platform_is_refused(structured: dict[str, object]) -> None:
+@pytest.mark.parametrize("entries", [{}, {"APNS": "x"}, {"GCM": 1, "default": None}])
+def test_a_message_with_nothing_for_the_platform_is_refused(entries: dict[str, object]) -> None:
     with pytest.raises(InvalidParameter) as refused:
-        check_platform_entry("GCM", structured)
+        check_platform_entry("GCM", structured(entries))
     assert str(refused.value) == (
         "Invalid parameter: JSON must contain an entry for 'default' or 'GCM'."
     )
