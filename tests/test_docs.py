@@ -10,6 +10,7 @@ import pytest
 
 from api.__main__ import _parser
 from api.settings import Settings, environment_name, option_name
+from api.sns import SNS
 from api.sqs import SQS
 from tests.support.process import Server
 
@@ -37,7 +38,8 @@ def test_the_readme_names_no_option_that_does_not_exist() -> None:
 
 
 def test_the_readme_counts_the_operations() -> None:
-    assert f"All {len(SQS.operations)} operations" in README
+    assert f"All {len(SQS.operations)} operations of SQS" in README
+    assert f"all {len(SNS.operations)} of SNS" in README
 
 
 def test_the_program_of_the_readme_runs(tmp_path: Path) -> None:
