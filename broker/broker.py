@@ -105,6 +105,7 @@ class Broker:
             outbox=self.outbox,
             status_log=status_log,
             recent=recent,
+            replays=self._replays,
         )
         self.explanations = Explanations(store, clock, recent)
 
@@ -173,10 +174,14 @@ class Broker:
 
     async def _sweep(self) -> None:
         """Have the store remove, in small steps, what nobody can see any more."""
+        archives_due_ms = 0
         while True:
             now_ms = self._clock.now_ms()
             try:
                 next_ms = await self._store.sweep(now_ms=now_ms, limit=_SWEEP_LIMIT)
+                if now_ms >= archives_due_ms:
+                    await self.topics.trim_archives()
+                    archives_due_ms = now_ms + _SWEEP_INTERVAL_MS
             except StoreUnwritable:
                 next_ms = None
             except StoreBroken:

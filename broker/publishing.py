@@ -19,6 +19,7 @@ from broker.platforms import Platforms, check_platform_entry
 from broker.queue_copies import QueueCopies
 from broker.recent_publications import RecentPublication, RecentPublications
 from broker.renderings import Rendering
+from broker.replays import Replays
 from broker.signatures import Signatures
 from broker.sms import check_phone_number, check_sms_attributes, check_sms_message
 from broker.topic_errors import (
@@ -92,6 +93,7 @@ class Publisher:
         outbox: Outbox,
         status_log: DeliveryStatusLog,
         recent: RecentPublications,
+        replays: Replays,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -104,6 +106,7 @@ class Publisher:
         self._outbox = outbox
         self._status_log = status_log
         self._recent = recent
+        self._replays = replays
         self._fanouts = Fanouts(store)
 
     async def publish(
@@ -211,6 +214,8 @@ class Publisher:
         """What remains to be done when a publication is stored."""
         publication, _, deliveries, *_ = composed.publishing
         self._outbox.accepted(deliveries)
+        if composed.publishing.archived:
+            self._replays.archived(topic.topic_id)
         self._recent.remember(RecentPublication(publication, composed.queue_message_ids))
         for delivery in deliveries:
             if delivery.finished_at_ms is not None:

@@ -40,6 +40,8 @@ class Replays:
         self._copies = copies
         self._signatures = signatures
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        #: replays that wait for what their topic may still archive
+        self._waiting: dict[int, set[Sleeper]] = {}
 
     async def resume(self) -> None:
         """Go on with what the store holds from before."""
@@ -54,6 +56,8 @@ class Replays:
 
     def start(self, subscription_id: str) -> None:
         """Replay to a subscription, as its record says; a running task takes over a new policy."""
+        for topic_id in list(self._waiting):
+            self.archived(topic_id)
         if subscription_id not in self._tasks:
             task = asyncio.create_task(self._run(subscription_id), name="replay")
             self._tasks[subscription_id] = task
@@ -77,6 +81,22 @@ class Replays:
             logger.exception("a replay broke off")
         finally:
             del self._tasks[subscription_id]
+
+    def archived(self, topic_id: int) -> None:
+        """Have the replays that wait for it look at a topic's archive again."""
+        for sleeper in self._waiting.get(topic_id, ()):
+            sleeper.wake()
+
+    async def _wait(self, topic_id: int, until_ms: int) -> None:
+        sleeper = Sleeper()
+        waiting = self._waiting.setdefault(topic_id, set())
+        waiting.add(sleeper)
+        try:
+            await sleeper.sleep_until(self._clock, until_ms)
+        finally:
+            waiting.discard(sleeper)
+            if not waiting:
+                self._waiting.pop(topic_id, None)
 
     async def _step(self, record: SubscriptionRecord) -> None:
         """Replay some messages, or note that there are no more; without effect if it is overtaken.
@@ -104,7 +124,7 @@ class Replays:
         ended = not publications and (replay.until_ms is None or replay.until_ms < now_ms)
         if not publications and not ended:
             assert replay.until_ms is not None
-            await Sleeper().sleep_until(self._clock, min(replay.until_ms + 1, now_ms + _RETRY_MS))
+            await self._wait(record.topic_id, replay.until_ms + 1)
             return
         changed = dataclasses.replace(
             record,

@@ -36,6 +36,8 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,256}", re.ASCII)
 _FIFO_NAME = re.compile(r"[A-Za-z0-9_-]{1,251}\.fifo", re.ASCII)
 _DIRECTIONS = ("Inbound", "Outbound")
 _FOREVER_MS = 1 << 62
+_DAY_MS = 86_400_000
+_TRIM_LIMIT = 1_000
 
 
 class Topics:
@@ -165,10 +167,19 @@ class Topics:
 
         changed = await self._update(caller, arn, change)
         if name == "ArchivePolicy" and kept is None:
-            while await self._store.trim_archive(
-                changed.topic_id, before_ms=_FOREVER_MS, limit=1_000
-            ):
-                pass
+            await self._trim_archive(changed, _FOREVER_MS)
+
+    async def trim_archives(self) -> None:
+        """Forget what topics have archived for as long as they want it (8.3)."""
+        for topic in await self._store.archiving_topics():
+            days = int(json.loads(topic.attributes["ArchivePolicy"])["MessageRetentionPeriod"])
+            await self._trim_archive(topic, self._clock.now_ms() - days * _DAY_MS)
+
+    async def _trim_archive(self, topic: TopicRecord, before_ms: int) -> None:
+        while await self._store.trim_archive(
+            topic.topic_id, before_ms=before_ms, limit=_TRIM_LIMIT
+        ):
+            pass
 
     async def _check_large_messages(self, record: TopicRecord) -> None:
         """Messages above 256 KiB only go to few subscriptions of some protocols (3.1)."""

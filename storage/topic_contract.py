@@ -83,6 +83,9 @@ class TopicStorage(Protocol):
     async def count_topics(self, account: str, region: str, *, fifo: bool) -> int:
         """How many FIFO topics, or others, an account has in a region."""
 
+    async def archiving_topics(self) -> list[TopicRecord]:
+        """All topics with the attribute ``ArchivePolicy``."""
+
     async def replace_topic(self, old: TopicRecord, new: TopicRecord) -> TopicRecord | None:
         """Store ``new`` if the topic still equals ``old``; None, and no change, if it does not.
 

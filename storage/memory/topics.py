@@ -257,6 +257,10 @@ class MemoryTopics:
         names = self._topic_names.get((account, region), [])
         return sum(name.endswith(".fifo") == fifo for name in names)
 
+    async def archiving_topics(self) -> list[TopicRecord]:
+        records = (topic.record for topic in self._topics.values())
+        return [record for record in records if "ArchivePolicy" in record.attributes]
+
     async def replace_topic(self, old: TopicRecord, new: TopicRecord) -> TopicRecord | None:
         topic = self._topics.get(old.topic_id)
         if topic is None or topic.record != old:

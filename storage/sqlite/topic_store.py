@@ -113,6 +113,10 @@ class SQLiteTopicStorage:
         """See the contract."""
         return self._topics.count_topics(account, region, fifo)
 
+    async def archiving_topics(self) -> list[TopicRecord]:
+        """See the contract."""
+        return self._topics.archiving_topics()
+
     async def replace_topic(self, old: TopicRecord, new: TopicRecord) -> TopicRecord | None:
         """See the contract."""
         return await self._run(lambda: self._topics.replace_topic(old, new))
