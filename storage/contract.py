@@ -239,7 +239,7 @@ class Storage(TopicStorage, Protocol):
 
         Those are expired messages, what purges and deletions left, deduplication ids and receive
         attempts whose window has passed, subscriptions past their ``expires_at_ms``, and finished
-        deliveries beyond the ``FINISHED_DELIVERIES_KEPT`` latest.  Never changes what another method answers.  Returns
-        when there will be more to remove, ``now_ms`` if there is more now, None if nothing is
-        known to fall due.
+        deliveries beyond the ``FINISHED_DELIVERIES_KEPT`` latest.  Apart from the last two it never
+        changes what another method answers.  Returns when there will be more to remove, ``now_ms``
+        if there is more now, None if nothing is known to fall due.
         """

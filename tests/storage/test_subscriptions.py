@@ -121,7 +121,7 @@ async def test_the_subscriptions_of_a_topic_are_listed_by_id(storage: Storage) -
     assert await storage.topic_subscriptions(2**62) == []
 
 
-async def test_an_owner_s_subscriptions_are_listed_by_id_within_a_page(storage: Storage) -> None:
+async def test_subscriptions_of_an_owner_are_listed_by_id_within_a_page(storage: Storage) -> None:
     topic, other = await a_topic(storage), await a_topic(storage, "other")
     for subscription_id in ("b", "d", "a"):
         await subscribe(storage, topic, subscription_id)

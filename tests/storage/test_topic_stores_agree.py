@@ -1,8 +1,8 @@
 """Random calls about topics, the same to every store: all give the answers of the reference.
 
 Topic ids, revisions, sequences and delivery ids differ from store to store, so what one store gave
-is only ever handed back to that store.  Answers are compared by what they mean: ids of deliveries
-by their publication and endpoint, sequences by their rank in a one-to-one mapping.
+is only ever handed back to that store.  Answers are compared by what they mean: without these ids,
+and with the rank of a sequence among those that were drawn in its place.
 """
 
 import asyncio
@@ -390,7 +390,7 @@ class TopicStoresAgree(RuleBasedStateMachine):
     def publish(
         self,
         name: str | None,
-        entries: list[tuple[list[str], list[tuple[Lane, DeliveryStatus, int]], str | None, bool]],
+        entries: list[Entry],
         current: bool,
     ) -> None:
         if name is not None and current:
@@ -611,6 +611,8 @@ class TopicStoresAgree(RuleBasedStateMachine):
     def advance(self, by_ms: int) -> None:
         """Time passes, and a subscription that may be removed from now on is removed."""
         self.now_ms += by_ms
+        for chosen in range(len(self.subscriptions)):
+            self.fetch_subscription(chosen)
         for records in self.subscriptions.values():
             expires_at_ms = records[0].expires_at_ms
             if expires_at_ms is not None and expires_at_ms <= self.now_ms:
