@@ -48,6 +48,8 @@ def configure_logging(level: str, log_format: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if log_format == "json" else _Text())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    for chatty in ("httpcore", "httpx", "aiosmtplib"):  # a dozen lines each delivery
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.root.level))
     # its start and stop lines say less than ours
     uvicorn = logging.getLogger("uvicorn.error")
     uvicorn.setLevel(max(logging.WARNING, logging.root.level))

@@ -1,6 +1,8 @@
 """The broker's own signatures: one key and certificate, made once and kept in the store."""
 
 import asyncio
+import hashlib
+from collections import OrderedDict
 
 from broker.clock import Clock
 from broker.envelopes import Links, Signature
@@ -8,6 +10,7 @@ from broker.signing import Signer, create_key_material
 from storage.contract import Storage
 
 _SECRET = "sns-signing-key"
+_REMEMBERED = 256
 
 
 class Signatures:
@@ -23,6 +26,8 @@ class Signatures:
         self._certificate_base_url = certificate_base_url
         self._signer: Signer | None = None
         self._making = asyncio.Lock()
+        #: by digest: one publication goes to many endpoints, and to some of them repeatedly
+        self._made: OrderedDict[bytes, asyncio.Future[str]] = OrderedDict()
 
     def links(self, base_url: str) -> Links:
         """The links of what is sent to endpoints."""
@@ -31,9 +36,15 @@ class Signatures:
     async def sign(self, text: str, version: str, links: Links) -> Signature:
         """The signature of a text; ``version`` is 1 (SHA-1) or 2 (SHA-256)."""
         signer = self._signer or await self._load()
-        value = await asyncio.get_running_loop().run_in_executor(None, signer.sign, text, version)
+        key = hashlib.blake2b(f"{version}{text}".encode("utf-8", "surrogatepass")).digest()
+        made = self._made.get(key)
+        if made is None:
+            loop = asyncio.get_running_loop()
+            made = self._made[key] = loop.run_in_executor(None, signer.sign, text, version)
+            if len(self._made) > _REMEMBERED:
+                self._made.popitem(last=False)
         url = links.signing_certificate_url(signer.certificate_name)
-        return Signature(version, value, url)
+        return Signature(version, await asyncio.shield(made), url)
 
     async def certificate(self, name: str) -> bytes | None:
         """The certificate that has that file name, PEM; None if there is none."""

@@ -17,6 +17,9 @@ from pathlib import Path
 
 from tests.bench.backlog import FEW, backlog
 from tests.bench.client import BenchError
+from tests.bench.deliveries import deliveries
+from tests.bench.fan_out import fan_out
+from tests.bench.filters import filters
 from tests.bench.load import ensure_wrk
 from tests.bench.plan import Plan
 from tests.bench.polls import polls
@@ -26,8 +29,16 @@ from tests.bench.servers import MEMORY, SQLITE, STORES, use_core, work_directory
 from tests.bench.throughput import RACES, race
 
 Stage = Callable[[Plan], Generator[Figure, None, None]]
-BACKLOG = {"backlog", "rss", "restart"}
-NAMES = [*RACES, "backlog", "rss", "restart", "polls", "start"]
+BACKLOG = ("backlog", "rss", "restart")
+#: All of these are about strict SQLite.
+SINGLE: dict[str, Stage] = {
+    "start": starts,
+    "polls": polls,
+    "fanout": fan_out,
+    "filters": filters,
+    "deliveries": deliveries,
+}
+NAMES = [*RACES, *BACKLOG, *SINGLE]
 
 
 def _arguments() -> argparse.Namespace:
@@ -61,6 +72,7 @@ def _plan(arguments: argparse.Namespace, directory: Path) -> Plan:
         backlog=arguments.backlog or (50_000 if quick else 1_000_000),
         polls_seconds=3 if quick else 8,
         idle_seconds=2 if quick else 5,
+        publishes=20 if quick else 100,
         directory=directory,
         rivals_python=arguments.rivals_python if arguments.rivals else None,
     )
@@ -71,12 +83,11 @@ def _stages(only: set[str]) -> Iterator[tuple[str, str, Stage]]:
     for name, contest in RACES.items():
         if name in only:
             yield name, "", partial(race, contest)
-    if "start" in only:
-        yield "start", SQLITE, starts
-    if "polls" in only:
-        yield "polls", SQLITE, polls
+    for name, stage in SINGLE.items():
+        if name in only:
+            yield name, SQLITE, stage
     for store in STORES:
-        wanted = only & (BACKLOG if store == SQLITE else {"backlog"})
+        wanted = only & ({*BACKLOG} if store == SQLITE else {"backlog"})
         if wanted:
             yield "backlog", store, partial(backlog, store, wanted)
 

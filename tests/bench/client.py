@@ -1,29 +1,46 @@
-"""SQS calls as an SDK would put them on the wire: one at a time or many at once."""
+"""Calls as an SDK would put them on the wire: one at a time or many at once."""
 
 import asyncio
 import http.client
 import json
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar, cast
+from urllib.parse import urlencode
 
 import uvloop
 
 T = TypeVar("T")
 
-#: What boto3 sends along with every call; wrk is given the very same.
-HEADERS = {
-    "Content-Type": "application/x-amz-json-1.0",
-    "User-Agent": "Boto3/1.40.0 md/Botocore#1.40.0 ua/2.1 os/linux#6.1.0 md/arch#x86_64"
-    " lang/python#3.11.7 md/pyimpl#CPython m/Z,b cfg/retry-mode#legacy Botocore/1.40.0",
-    "Accept-Encoding": "identity",
-    "x-amzn-query-mode": "true",
-    "X-Amz-Date": "20250101T000000Z",
-    "Authorization": "AWS4-HMAC-SHA256 Credential=test/20250101/us-east-1/sqs/aws4_request,"
-    " SignedHeaders=content-type;host;x-amz-date;x-amz-target;x-amzn-query-mode,"
-    f" Signature={'0123456789abcdef' * 4}",
-    "amz-sdk-invocation-id": "5ba1f4f6-5b0c-4d6c-9d7e-0d4f6f1f2a3b",
-    "amz-sdk-request": "attempt=1",
-}
+
+def _headers(service: str, signed: str, **more: str) -> dict[str, str]:
+    """What boto3 sends along with every call; wrk is given the very same."""
+    return {
+        **more,
+        "User-Agent": "Boto3/1.40.0 md/Botocore#1.40.0 ua/2.1 os/linux#6.1.0 md/arch#x86_64"
+        " lang/python#3.11.7 md/pyimpl#CPython m/Z,b cfg/retry-mode#legacy Botocore/1.40.0",
+        "Accept-Encoding": "identity",
+        "X-Amz-Date": "20250101T000000Z",
+        "Authorization": "AWS4-HMAC-SHA256"
+        f" Credential=test/20250101/us-east-1/{service}/aws4_request,"
+        f" SignedHeaders={signed}, Signature={'0123456789abcdef' * 4}",
+        "amz-sdk-invocation-id": "5ba1f4f6-5b0c-4d6c-9d7e-0d4f6f1f2a3b",
+        "amz-sdk-request": "attempt=1",
+    }
+
+
+#: Of a call of SQS, with ``target``.
+HEADERS = _headers(
+    "sqs",
+    "content-type;host;x-amz-date;x-amz-target;x-amzn-query-mode",
+    **{"Content-Type": "application/x-amz-json-1.0", "x-amzn-query-mode": "true"},
+)
+
+#: Of a call of SNS.
+SNS_HEADERS = _headers(
+    "sns",
+    "content-type;host;x-amz-date",
+    **{"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"},
+)
 
 #: A message of 256 bytes.
 TEXT = "headrace" * 32
@@ -63,11 +80,24 @@ def create_queue(port: int, name: str, **attributes: str) -> str:
 
 
 def raw_request(operation: str, **members: object) -> bytes:
-    """The bytes of one request, ready for `Connection.request`."""
-    body = json.dumps(members).encode()
-    headers = HEADERS | target(operation) | {"Host": "127.0.0.1", "Content-Length": str(len(body))}
+    """The bytes of one SQS request, ready for `Connection.request`."""
+    return _raw(HEADERS | target(operation), json.dumps(members))
+
+
+def sns_form(action: str, parameters: Mapping[str, str]) -> str:
+    """The body of one SNS request."""
+    return urlencode({"Action": action, "Version": "2010-03-31", **parameters})
+
+
+def raw_sns_request(action: str, parameters: Mapping[str, str]) -> bytes:
+    """The bytes of one SNS request, ready for `Connection.request`."""
+    return _raw(SNS_HEADERS, sns_form(action, parameters))
+
+
+def _raw(headers: dict[str, str], body: str) -> bytes:
+    headers = headers | {"Host": "127.0.0.1", "Content-Length": str(len(body.encode()))}
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    return f"POST / HTTP/1.1\r\n{lines}\r\n".encode() + body
+    return f"POST / HTTP/1.1\r\n{lines}\r\n{body}".encode()
 
 
 class Connection(asyncio.Protocol):
@@ -119,10 +149,13 @@ class Connection(asyncio.Protocol):
             self._answer.set_exception(BenchError(f"{head[9:12].decode()} {body[:200].decode()}"))
 
 
-async def _drive(port: int, requests: Iterator[bytes], connections: int) -> None:
+async def send_all(port: int, requests: Iterable[bytes], connections: int = 32) -> None:
+    """Send all requests over so many connections; any answer but full success raises."""
+    remaining = iter(requests)
+
     async def work() -> None:
         connection = await Connection.open(port)
-        for raw in requests:
+        for raw in remaining:
             answer = await connection.request(raw)
             if b'"Failed":[{' in answer.replace(b" ", b""):
                 raise BenchError(f"an entry of a batch was refused: {answer[:200].decode()}")
@@ -146,9 +179,9 @@ def run_on_uvloop(main: Coroutine[Any, Any, T]) -> T:
     raise failure
 
 
-def drive(port: int, requests: Iterator[bytes], connections: int = 32) -> None:
-    """Send all requests over so many connections; any answer but full success raises."""
-    run_on_uvloop(_drive(port, requests, connections))
+def drive(port: int, requests: Iterable[bytes], connections: int = 32) -> None:
+    """See ``send_all``."""
+    run_on_uvloop(send_all(port, requests, connections))
 
 
 def message_batches(url: str, count: int, groups: Sequence[str] = ()) -> Iterator[bytes]:

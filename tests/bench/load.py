@@ -33,7 +33,7 @@ def ensure_wrk() -> None:
 
 @dataclass(frozen=True)
 class Load:
-    """What wrk is to send: a script, its arguments and the headers that depend on the operation."""
+    """What wrk is to send: a script, its arguments and the headers."""
 
     script: str
     arguments: tuple[str, ...]
@@ -77,12 +77,12 @@ def ratios(above: Sequence[Sample], below: Sequence[Sample]) -> list[float]:
 
 def repeated(operation: str, **members: object) -> Load:
     """The same call again and again."""
-    return Load("fixed.lua", (json.dumps(members),), target(operation))
+    return Load("fixed.lua", (json.dumps(members),), HEADERS | target(operation))
 
 
 def cycle(url: str, *, groups: int = 0, spare: str = "") -> Load:
     """Send, receive and delete in turn; see cycle.lua for the arguments."""
-    return Load("cycle.lua", (url, TEXT, str(groups), spare), {})
+    return Load("cycle.lua", (url, TEXT, str(groups), spare), HEADERS)
 
 
 def received_handle(port: int, url: str) -> str:
@@ -103,7 +103,7 @@ def _cpu_of_children_s() -> float:
 def run(load: Load, server: Server, seconds: int, connections: int = 32) -> Sample:
     """Run wrk for so many seconds; raises if anything but success came back."""
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(_SCRIPTS / load.script)]
-    for name, value in (HEADERS | load.headers).items():
+    for name, value in load.headers.items():
         command += ["-H", f"{name}: {value}"]
     command += [f"http://127.0.0.1:{server.port}/", "--", *load.arguments]
     load_before_s, server_before_s = _cpu_of_children_s(), server.cpu_s()
