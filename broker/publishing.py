@@ -224,7 +224,11 @@ class Publisher:
     async def _compose(
         self, topic: TopicRecord, accepted: _Accepted, base_url: str, now_ms: int
     ) -> _Composed:
-        """A message with all that comes of it, as the topic is now."""
+        """A message with all that comes of it, as the topic is now.
+
+        For FIFO topics nothing waits between taking a sequence and handing it to the store (they
+        sign nothing): the order of sequences is that of publishing, and replays rely on it.
+        """
         message_id, checked, deduplication_id = accepted
         draft = checked.draft
         publication = Publication(

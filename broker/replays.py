@@ -10,7 +10,7 @@ from broker.errors import BrokerError
 from broker.fanouts import Recipient, filter_policy, recipient
 from broker.filter_matching import MessageFacts
 from broker.ids import Ids
-from broker.limits import DEDUPLICATION_WINDOW_MS
+from broker.limits import ATTRIBUTES_MAX, DEDUPLICATION_WINDOW_MS
 from broker.queue_copies import Copy, QueueCopies
 from broker.renderings import Rendering
 from broker.signatures import Signatures
@@ -107,6 +107,9 @@ class Replays:
         replay = record.replay
         assert replay is not None
         now_ms = self._clock.now_ms()
+        # What has a lower sequence is in the archive by now: a publish waits for nothing between
+        # taking its sequence and handing itself to the store.
+        read_up_to = await self._store.next_sequence()
         publications = await self._store.read_archive(
             record.topic_id,
             after_sequence=replay.after_sequence,
@@ -124,7 +127,8 @@ class Replays:
         ended = not publications and (replay.until_ms is None or replay.until_ms < now_ms)
         if not publications and not ended:
             assert replay.until_ms is not None
-            await self._wait(record.topic_id, replay.until_ms + 1)
+            if await self._store.get_subscription(record.subscription_id) == record:
+                await self._wait(record.topic_id, replay.until_ms + 1)
             return
         changed = dataclasses.replace(
             record,
@@ -138,24 +142,22 @@ class Replays:
             record,
             changed,
             copies,
-            caught_up_with=after_sequence if ended and replay.until_ms is None else None,
+            caught_up_with=read_up_to if ended and replay.until_ms is None else None,
             now_ms=now_ms,
             deduplication_window_ms=DEDUPLICATION_WINDOW_MS,
         )
 
     async def _copies_of(self, publication: Publication, to: Recipient, now_ms: int) -> list[Copy]:
         assert to.queue is not None  # FIFO topics have no other subscribers
-        # a new id, or the queue would take it for the duplicate of the first delivery
-        publication = publication._replace(
-            deduplication_id=self._ids.uuid(),
-            attributes={**(publication.attributes or {}), "Replayed": _REPLAYED},
-        )
-        messages = ProtocolMessages.of(publication)
-        message = messages.text(to.content_key)
+        message = ProtocolMessages.of(publication).text(to.content_key)
+        marked = {**(publication.attributes or {}), "Replayed": _REPLAYED}
         policy = filter_policy(to.subscription)
-        facts = MessageFacts(publication.attributes, message)  # the marker can be filtered too
-        if policy is not None and not policy.matches(facts):
+        if policy is not None and not policy.matches(MessageFacts(marked, message)):
             return []
+        # a new id, or the queue would take it for the duplicate of the first delivery
+        publication = publication._replace(deduplication_id=self._ids.uuid())
+        if not to.raw or len(marked) <= ATTRIBUTES_MAX:  # a raw message has no room for more
+            publication = publication._replace(attributes=marked)
         rendering = Rendering(publication, self._signatures, signature_version="1")
         body = message
         if not to.raw:

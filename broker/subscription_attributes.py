@@ -3,7 +3,7 @@
 import json
 import re
 from calendar import timegm
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from broker.arns import parse_queue_arn, subscription_arn, topic_arn
@@ -13,7 +13,7 @@ from broker.delivery_policies import (
     stored_subscription_policy,
 )
 from broker.filter_policies import FilterPolicyError, parse_filter_policy
-from broker.topic_attributes import AttributeRefused
+from broker.topic_attributes import AttributeRefused, same_value
 from storage.topic_records import (
     Replay,
     ReplayStatus,
@@ -91,6 +91,7 @@ def read_attribute(
                 f"{name}: Invalid value [{value}]."
                 " Please use either MessageBody or MessageAttributes"
             )
+        _filter_policy(others.get("FilterPolicy", ""), value)  # has to be one in this scope too
         return value
     if name == "FilterPolicy":
         return _filter_policy(value, others.get("FilterPolicyScope", DEFAULT_SCOPE))
@@ -238,18 +239,17 @@ def render_attributes(record: SubscriptionRecord, topic: TopicRecord | None) -> 
     return rendered
 
 
-def has_other_attributes(record: SubscriptionRecord, asked: Mapping[str, str]) -> bool:
-    """Whether an attribute given to Subscribe is not as the subscription has it (2.2)."""
+def has_other_attributes(
+    record: SubscriptionRecord, attributes: Mapping[str, str], *, asked: Iterable[str]
+) -> bool:
+    """Whether an attribute asked for by Subscribe is not as the subscription has it (2.2).
+
+    ``attributes``: as ``read_attributes`` gives them.
+    """
     return any(
-        not _same(value, record.attributes.get(name, _DEFAULTS.get(name)))
-        for name, value in asked.items()
+        not same_value(
+            attributes.get(name, _DEFAULTS.get(name)),
+            record.attributes.get(name, _DEFAULTS.get(name)),
+        )
+        for name in asked
     )
-
-
-def _same(asked: str, kept: str | None) -> bool:
-    if kept is None or asked == kept:
-        return asked == kept
-    try:
-        return bool(json.loads(asked) == json.loads(kept))
-    except (ValueError, RecursionError):
-        return False

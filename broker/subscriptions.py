@@ -1,5 +1,6 @@
 """The verbs on subscriptions: subscribe, confirm, unsubscribe, configure, list."""
 
+import asyncio
 import dataclasses
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -113,6 +114,8 @@ class Subscriptions:
         self._platforms = platforms
         self._outbox = outbox
         self._replay_wanted = replay_wanted
+        #: held from counting to adding, where there may only be few
+        self._adding_to_few = asyncio.Lock()
 
     # --- subscribing ----------------------------------------------------------------------------
 
@@ -155,7 +158,7 @@ class Subscriptions:
             await self._new_record(caller, topic, protocol, endpoint, kept)
         )
         if not created:
-            if has_other_attributes(record, kept):
+            if has_other_attributes(record, kept, asked=attributes):
                 raise InvalidParameter.of(
                     "Attributes Reason: Subscription already exists with different attributes"
                 )
@@ -237,15 +240,8 @@ class Subscriptions:
     async def _add(self, new: SubscriptionRecord) -> tuple[SubscriptionRecord, bool]:
         """Store a subscription, or find the one that is there; refuse more than there may be."""
         topic = await self._store.get_topic(new.topic)
-        if topic is not None:
-            await self._check_quota(topic, new)
-        try:
-            return await self._store.add_subscription(new)
-        except UnknownTopic:
-            raise NotFound("Topic does not exist") from None
-
-    async def _check_quota(self, topic: TopicRecord, new: SubscriptionRecord) -> None:
-        """Refuse one more subscription where a topic may only have few (2.2)."""
+        if topic is None:
+            raise NotFound("Topic does not exist")
         large = int(topic.attributes.get("MaximumMessageSize", 0)) > limits.PUBLISH_BYTES_MAX
         if large and new.protocol not in LARGE_MESSAGE_PROTOCOLS:
             raise InvalidParameter.of(
@@ -253,7 +249,19 @@ class Subscriptions:
                 f" {limits.PUBLISH_BYTES_MAX} bytes"
             )
         if not large and not topic.fifo:
-            return
+            return await self._store_new(new)
+        async with self._adding_to_few:
+            await self._check_quota(topic, new)
+            return await self._store_new(new)
+
+    async def _store_new(self, new: SubscriptionRecord) -> tuple[SubscriptionRecord, bool]:
+        try:
+            return await self._store.add_subscription(new)
+        except UnknownTopic:
+            raise NotFound("Topic does not exist") from None
+
+    async def _check_quota(self, topic: TopicRecord, new: SubscriptionRecord) -> None:
+        """Refuse one more subscription where a topic may only have few (2.2)."""
         existing = await self._store.topic_subscriptions(topic.topic_id)
         if len(existing) >= limits.FEW_SUBSCRIPTIONS_MAX and not any(
             (each.protocol, each.endpoint) == (new.protocol, new.endpoint) for each in existing
@@ -366,6 +374,8 @@ class Subscriptions:
                 raise InvalidParameter.of("Token")
             if current.state is SubscriptionState.CONFIRMED:
                 return subscription_arn(current)
+            if current.ended_at_ms is not None and opened.issued_at_ms < current.ended_at_ms:
+                raise InvalidParameter.of("Token")  # it says no more than what was undone since
             confirmed = dataclasses.replace(
                 current,
                 state=SubscriptionState.CONFIRMED,
@@ -440,6 +450,8 @@ class Subscriptions:
         """All attributes of a subscription, as AWS tells them (3.2)."""
         record = await self.get(caller, arn)
         topic = await self._store.get_topic(record.topic)
+        if topic is not None and topic.topic_id != record.topic_id:
+            topic = None  # another one of that name
         return render_attributes(record, topic)
 
     async def set_attribute(

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from broker import limits
@@ -218,24 +218,39 @@ def render_attributes(
     return rendered
 
 
-def has_other_attributes(topic: TopicRecord, asked: Mapping[str, str]) -> bool:
-    """Whether an attribute of a CreateTopic call is not as the topic has it (2.1).
+def has_other_attributes(
+    topic: TopicRecord, attributes: Mapping[str, str], *, asked: Iterable[str]
+) -> bool:
+    """Whether an attribute asked for by CreateTopic is not as the topic has it (2.1).
 
-    One that was never set there differs from every value, unless it is always told.
+    ``attributes``: as ``read_new_attributes`` gives them.  One that was never set on the topic
+    differs from every value, unless it is always told.
     """
     always = {"DisplayName": "", "Policy": default_policy(topic.key)}
     return any(
-        not _same(value, topic.attributes.get(name, always.get(name)))
-        for name, value in asked.items()
+        not same_value(
+            attributes.get(name, always.get(name)), topic.attributes.get(name, always.get(name))
+        )
+        for name in asked
+        if name != "FifoTopic"  # which the name says
     )
 
 
-def _same(asked: str, kept: str | None) -> bool:
-    if kept is None or asked == kept:
-        return asked == kept
-    if not (asked.startswith("{") and kept.startswith("{")):
-        return False
+def same_value(one: str | None, other: str | None) -> bool:
+    """Whether two values of an attribute mean the same; None: not set.
+
+    A JSON object may be written in several ways.
+    """
+    if one is None or other is None or one == other:
+        return one == other
     try:
-        return bool(json.loads(asked) == json.loads(kept))
+        return _canonical(one) == _canonical(other)
     except (ValueError, RecursionError):
         return False
+
+
+def _canonical(text: str) -> str:
+    document = json.loads(text)
+    if not isinstance(document, dict):
+        raise ValueError("no object")
+    return json.dumps(document, sort_keys=True)

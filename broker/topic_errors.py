@@ -11,13 +11,10 @@ BrokerError
     ├── InvalidState
     ├── EndpointDisabled
     ├── PlatformApplicationDisabled
-    ├── FilterPolicyLimitExceeded
     ├── SubscriptionLimitExceeded
     ├── TopicLimitExceeded
-    ├── ReplayLimitExceeded
     ├── TopicTagLimitExceeded
     ├── OptedOut
-    ├── UserError
     ├── VerificationFailed
     └── PublishBatchError
         ├── EmptyPublishBatch
@@ -98,20 +95,12 @@ class PlatformApplicationDisabled(TopicError):
         super().__init__("Platform application is disabled")
 
 
-class FilterPolicyLimitExceeded(TopicError):
-    """More filter policies than a topic or an account may have."""
-
-
 class SubscriptionLimitExceeded(TopicError):
     """More subscriptions than a topic may have."""
 
 
 class TopicLimitExceeded(TopicError):
     """More topics than an account may have."""
-
-
-class ReplayLimitExceeded(TopicError):
-    """More replays at once than there may be."""
 
 
 class TopicTagLimitExceeded(TopicError):
@@ -123,10 +112,6 @@ class TopicTagLimitExceeded(TopicError):
 
 class OptedOut(TopicError):
     """A phone number whose owner wants no messages."""
-
-
-class UserError(TopicError):
-    """The caller's account cannot do this."""
 
 
 class VerificationFailed(TopicError):

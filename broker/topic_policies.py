@@ -1,9 +1,11 @@
 """Access policies of topics (SNS reference, 2.1, 3.1 and 9.4).
 
-They are kept and returned; enforcing them is not built yet.
+They are kept and returned.  Enforced is only that other accounts do not configure or delete a topic
+unless its policy lets them; they may publish and subscribe.
 """
 
 import json
+import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Any
@@ -26,6 +28,8 @@ _DEFAULT_ACTIONS = (
 )
 #: what can be permitted to others
 _ACTIONS = (*_DEFAULT_ACTIONS, "Receive")
+#: any account may be there
+_ACCOUNT = re.compile(r"\d{12}", re.ASCII)
 _OUT_OF_SCOPE = "Policy statement action out of service scope!"
 
 
@@ -81,19 +85,54 @@ def _in_scope(action: str) -> bool:
     )
 
 
+def permits(policy: str, account: str, action: str) -> bool:
+    """Whether a policy lets another account do something, without any condition."""
+    return any(
+        statement.get("Effect") == "Allow"
+        and "Condition" not in statement
+        and _names(statement.get("Principal"), account)
+        and any(
+            fnmatchcase(f"sns:{action}".lower(), each.lower())
+            for each in _texts(statement.get("Action"))
+        )
+        for statement in statements_of(json.loads(policy))
+    )
+
+
+def _names(principal: Any, account: str) -> bool:
+    """Whether a principal is, or comprises, an account."""
+    named = principal.get("AWS") if isinstance(principal, dict) else principal
+    return any(
+        each in ("*", account) or (each.startswith("arn:") and each.split(":")[4:5] == [account])
+        for each in _texts(named)
+    )
+
+
+def _texts(value: Any) -> list[str]:
+    values = value if isinstance(value, list) else [value]
+    return [each for each in values if isinstance(each, str)]
+
+
 def add_statement(
     policy: str, key: TopicKey, *, label: str, accounts: Sequence[str], actions: Sequence[str]
 ) -> str:
     """The policy with a statement that lets ``accounts`` call ``actions`` on the topic.
 
-    Raises ``InvalidParameter`` if the label is taken or an action cannot be permitted.
+    Raises ``InvalidParameter`` if the label is taken, an action cannot be permitted, or there is
+    no such account.
     """
+    if not accounts:
+        raise InvalidParameter.missing("AWSAccountId")
+    if not actions:
+        raise InvalidParameter.missing("ActionName")
     document = json.loads(policy)
     statements = statements_of(document)
     if any(statement.get("Sid") == label for statement in statements):
         raise InvalidParameter.of("Statement already exists")
     if any(action not in _ACTIONS for action in actions):
         raise InvalidParameter.of(_OUT_OF_SCOPE)
+    if not all(_ACCOUNT.fullmatch(account) for account in accounts):
+        raise InvalidParameter.of("Policy Error: PrincipalNotFound")
     place = partition(key.region)
     statements.append(
         {

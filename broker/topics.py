@@ -28,7 +28,12 @@ from broker.topic_errors import (
     TopicResourceNotFound,
     TopicTagLimitExceeded,
 )
-from broker.topic_policies import add_statement, default_policy, remove_statement
+from broker.topic_policies import (
+    add_statement,
+    default_policy,
+    permits,
+    remove_statement,
+)
 from storage.contract import Storage
 from storage.topic_records import TopicKey, TopicRecord
 
@@ -53,6 +58,17 @@ class Topics:
         record = await self._store.get_topic(read_topic_arn(arn, caller.region))
         if record is None:
             raise NotFound("Topic does not exist")
+        return record
+
+    async def _own(self, caller: Caller, arn: str | None, action: str) -> TopicRecord:
+        """The topic an ARN names, for what only its owner does and whom its policy lets."""
+        record = await self.get(caller, arn)
+        policy = record.attributes.get("Policy", default_policy(record.key))
+        if record.key.account != caller.account and not permits(policy, caller.account, action):
+            raise AuthorizationError(
+                f"User: {caller.principal} is not authorized to perform: SNS:{action} on"
+                f" resource: {arn}"
+            )
         return record
 
     async def again(self, topic: TopicRecord) -> TopicRecord:
@@ -92,8 +108,7 @@ class Topics:
             )
             if created:
                 return topic_arn(key)
-        asked = {each: value for each, value in kept.items() if each in attributes}
-        if has_other_attributes(record, asked):
+        if has_other_attributes(record, kept, asked=attributes):
             raise InvalidParameter.of(
                 "Attributes Reason: Topic already exists with different attributes"
             )
@@ -109,9 +124,9 @@ class Topics:
 
     async def delete(self, caller: Caller, arn: str | None) -> None:
         """Remove a topic; one that is not there does not matter."""
-        record = await self._store.get_topic(read_topic_arn(arn, caller.region))
-        if record is None:
+        if await self._store.get_topic(read_topic_arn(arn, caller.region)) is None:
             return
+        record = await self._own(caller, arn, "DeleteTopic")
         if "ArchivePolicy" in record.attributes:
             raise InvalidState("Invalid state: Cannot delete a topic with an ArchivePolicy")
         now_ms = self._clock.now_ms()
@@ -152,7 +167,7 @@ class Topics:
         self, caller: Caller, arn: str | None, name: str | None, value: str | None
     ) -> None:
         """Set an attribute, or unset it by an empty value where that is possible."""
-        record = await self.get(caller, arn)
+        record = await self._own(caller, arn, "SetTopicAttributes")
         if name is None:
             raise InvalidParameter.missing("AttributeName")
         kept = read_changed_attribute(name, value or "", fifo=record.fifo)
@@ -215,6 +230,7 @@ class Topics:
         actions: Sequence[str],
     ) -> None:
         """Add a statement to the topic's policy."""
+        await self._own(caller, arn, "AddPermission")
         await self._update_policy(
             caller,
             arn,
@@ -225,6 +241,7 @@ class Topics:
 
     async def remove_permission(self, caller: Caller, arn: str | None, label: str) -> None:
         """Remove the statements of that label; there may be none."""
+        await self._own(caller, arn, "RemovePermission")
         await self._update_policy(
             caller, arn, lambda _record, policy: remove_statement(policy, label=label)
         )

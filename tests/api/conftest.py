@@ -10,6 +10,7 @@ from storage.contract import Storage
 from tests.support.client import Client, Protocol, Queue
 from tests.support.clock import FakeClock
 from tests.support.server import Server, running
+from tests.support.sns import SnsClient
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -55,3 +56,9 @@ async def queue(sqs: Client) -> Queue:
 async def fifo(sqs: Client) -> Queue:
     """A FIFO queue with default attributes."""
     return await sqs.queue("jobs.fifo")
+
+
+@pytest.fixture
+def sns(server: Server) -> SnsClient:
+    """A client of the server's topics, without credentials."""
+    return SnsClient(server.http)
