@@ -3,6 +3,7 @@
 import asyncio
 import re
 from base64 import b64encode
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 #: an answer has so many seconds from the first byte sent to its own last byte (SNS reference, 5.3)
 TIMEOUT_S = 15.0
+#: connections are kept to so many origins, so many to each
+_ORIGINS_KEPT = 128
+_IDLE_OF_AN_ORIGIN = 4
 #: what of an answer's body is read
 MAX_BODY_BYTES = 65_536
 #: AWS documents no limit for an endpoint
@@ -80,8 +84,9 @@ class HttpTransport:
 
     def __init__(self, trust: Trust | None = None, *, max_connections: int = 200) -> None:
         self._trust = trust if trust is not None else Trust()
-        self._max_connections = max_connections
-        self._transport: httpx.AsyncHTTPTransport | None = None
+        self._connections = asyncio.Semaphore(max_connections)
+        #: the origin used last comes last
+        self._pools: OrderedDict[str, _Pool] = OrderedDict()
 
     async def post(
         self,
@@ -142,9 +147,9 @@ class HttpTransport:
 
     async def close(self) -> None:
         """Close all connections."""
-        if self._transport is not None:
-            await self._transport.aclose()
-            self._transport = None
+        while self._pools:
+            _, pool = self._pools.popitem()
+            await pool.transport.aclose()
 
     async def _send(
         self, request: "httpx.Request", login: "_Login"
@@ -158,6 +163,18 @@ class HttpTransport:
         return response, body
 
     async def _send_once(self, request: "httpx.Request") -> tuple["httpx.Response", bytes]:
+        async with self._connections:
+            pool = self._pool(request)
+            pool.users += 1
+            try:
+                return await self._send_by(pool, request)
+            finally:
+                pool.users -= 1
+                await self._forget_idle_pools()
+
+    async def _send_by(
+        self, pool: "_Pool", request: "httpx.Request"
+    ) -> tuple["httpx.Response", bytes]:
         opened: list[httpcore.AsyncNetworkStream] = []
 
         async def trace(event: str, info: Mapping[str, Any]) -> None:
@@ -166,7 +183,7 @@ class HttpTransport:
 
         request.extensions["trace"] = trace
         try:
-            response = await self._open().handle_async_request(request)
+            response = await pool.transport.handle_async_request(request)
         except BaseException:
             # httpcore leaves the connection open if a TLS handshake is cancelled
             for stream in opened:
@@ -182,20 +199,40 @@ class HttpTransport:
         finally:
             await response.aclose()  # and the connection, unless the body was read to its end
 
-    def _open(self) -> "httpx.AsyncHTTPTransport":
-        """The transport beneath httpx's client, which would add headers and keep cookies."""
-        if self._transport is None:
+    def _pool(self, request: "httpx.Request") -> "_Pool":
+        """The connections to an origin.
+
+        Of httpx this is the transport beneath its client, which would add headers and keep cookies;
+        one for each origin, because with each request it looks at every connection it has.
+        """
+        url = request.url
+        origin = f"{url.scheme}://{url.netloc.decode('ascii')}"
+        pool = self._pools.get(origin)
+        if pool is None:
             import httpx
 
-            self._transport = httpx.AsyncHTTPTransport(
-                verify=self._trust.context(),
-                limits=httpx.Limits(
-                    max_connections=self._max_connections,
-                    max_keepalive_connections=20,
-                    keepalive_expiry=30,
-                ),
-            )
-        return self._transport
+            limits = httpx.Limits(max_keepalive_connections=_IDLE_OF_AN_ORIGIN, keepalive_expiry=30)
+            transport = httpx.AsyncHTTPTransport(verify=self._trust.context(), limits=limits)
+            pool = self._pools[origin] = _Pool(transport)
+        self._pools.move_to_end(origin)
+        return pool
+
+    async def _forget_idle_pools(self) -> None:
+        while len(self._pools) > _ORIGINS_KEPT:
+            idle = next((origin for origin, pool in self._pools.items() if not pool.users), None)
+            if idle is None:
+                return
+            await self._pools.pop(idle).transport.aclose()
+
+
+class _Pool:
+    """The connections to one origin, and how many requests use them at the moment."""
+
+    __slots__ = ("transport", "users")
+
+    def __init__(self, transport: "httpx.AsyncHTTPTransport") -> None:
+        self.transport = transport
+        self.users = 0
 
 
 class _Login(NamedTuple):

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from broker.deliveries.attempts import MAX_RESPONSE_LENGTH, Attempt, Result
+from broker.deliveries import http
 from broker.deliveries.http import MAX_BODY_BYTES, HttpTransport, NoAnswer, is_http_endpoint
 from broker.deliveries.tls import Trust
 from tests.support.receivers import (
@@ -581,6 +582,26 @@ async def test_no_more_connections_are_opened_than_allowed() -> None:
         await transport.close()
     assert {each.result for each in attempts} == {Result.DELIVERED}
     assert receiver.opened <= 2
+
+
+async def test_a_connection_serves_many_attempts_to_its_endpoint(transport: HttpTransport) -> None:
+    async with http_receiver() as first, http_receiver() as second:
+        for _ in range(10):
+            for receiver in (first, second):
+                await transport.post(receiver.url(), HEADERS, b"")
+    assert (first.opened, second.opened) == (1, 1)
+
+
+async def test_connections_are_kept_to_so_many_endpoints_only(
+    transport: HttpTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "_ORIGINS_KEPT", 1)
+    async with http_receiver() as first, http_receiver() as second:
+        await transport.post(first.url(), HEADERS, b"")
+        await transport.post(second.url(), HEADERS, b"")
+        await first.until_closed()
+        attempt = await transport.post(first.url(), HEADERS, b"")
+    assert attempt.result is Result.DELIVERED
 
 
 @pytest.mark.parametrize(
