@@ -22,7 +22,7 @@ from api.pages import PATHS as PAGE_PATHS
 from api.protocol import EXTENSION, respond
 from api.wire import json, query, xml
 from broker import Broker, Ids, StoreBroken
-from broker.errors import BrokerError, MissingParameter
+from broker.errors import AccessDenied, BrokerError, MissingParameter
 
 logger = logging.getLogger(__name__)
 
@@ -45,8 +45,10 @@ _IDENTITIES_MAX = 10_000
 _CREDENTIAL_BYTES_MAX = 256  # longer ones are served, but not remembered
 _CREDENTIAL = re.compile(rb"Credential=([^,\s]+)")
 _ACCOUNT = re.compile(r"\d{12}", re.ASCII)
-_REGION = re.compile(r"[a-z]{2,}(-[a-z]+)+-\d{1,2}|[a-z][a-z0-9-]{0,31}")
+#: as long as confirmation tokens have room for
+_REGION = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _XML_TYPE = b"text/xml"
+_DELIVERY = b"x-amz-sns-message-type"
 
 
 class _Answer(NamedTuple):
@@ -174,7 +176,7 @@ class Dispatch:
             answer = (
                 _json_error(told)
                 if target is not None
-                else _xml_error(self._services[0], told, request_id)
+                else _xml_error(self._signed_service(headers), told, request_id)
             )
         finally:
             hangup.close()
@@ -229,7 +231,7 @@ class Dispatch:
     async def _answer_query(
         self, scope: Scope, headers: Headers, body: bytes, hangup: _Hangup, request_id: str
     ) -> _Answer:
-        service = self._services[0]
+        service = self._signed_service(headers)
         wants_json = b"application/json" in headers.get(b"accept", b"")
         try:
             parameters = query.parse_parameters(scope["query_string"], body)
@@ -241,6 +243,8 @@ class Dispatch:
             action = parameters.get("Action")
             if action is None:
                 return _Answer(404, _XML_TYPE, b"<UnknownOperationException/>\n")
+            if _DELIVERY in headers:  # a subscription to ourselves would never come to rest
+                raise AccessDenied("A delivery of a topic is not taken for a request.")
             service = self._service_of(action, parameters, self._identity(authorization))
             operation = service.operations.get(action)
             queue_path = scope["path"] if parse_queue_url(scope["path"]) is not None else None
@@ -272,6 +276,11 @@ class Dispatch:
         return _Answer(
             200, _XML_TYPE, xml.result_document(service, operation.name, result, request_id)
         )
+
+    def _signed_service(self, headers: Headers) -> Service:
+        """Who answers a request that cannot be read: whom it was signed for, if anybody."""
+        name = self._identity(headers.get(b"authorization", b"")).service
+        return next((each for each in self._services if each.name == name), self._services[0])
 
     def _service_of(self, action: str, parameters: dict[str, str], identity: _Identity) -> Service:
         """Which service is meant: by version, by credential scope, or by who has the action.

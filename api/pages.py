@@ -101,7 +101,7 @@ class Pages:
 
     def _base_url(self, request: Request) -> str:
         host = request.headers.get("host", "").encode("latin-1")
-        return base_url(self._site, request.url.scheme, host)
+        return base_url(self._site, request.scope["scheme"], host)
 
     def _refusal(self, error: Exception) -> Response:
         if isinstance(error, StoreBroken):

@@ -176,6 +176,16 @@ class Settings(BaseModel):
             raise ValueError("not an e-mail address")
         return address
 
+    @field_validator("phone_webhook")
+    @classmethod
+    def _is_a_webhook(cls, url: str | None) -> str | None:
+        if url is not None:
+            from broker import is_http_endpoint
+
+            if not is_http_endpoint(url):
+                raise ValueError("not a URL that a request can be sent to")
+        return url
+
     @field_validator("ca_file")
     @classmethod
     def _is_a_file(cls, path: str | None) -> str | None:
@@ -192,7 +202,7 @@ class Settings(BaseModel):
 #: kinds of values of which not everything can be listed
 _FREE = ("N", "TEXT", "ADDRESS", "URL", "NAME", "FILE", "FOLDER")
 #: what may hold a password is not repeated
-_SECRET = ("smtp", "phone_webhook")
+_SECRET = ("smtp", "lambda_endpoint", "firehose_endpoint", "phone_webhook")
 
 
 def option_name(field: str) -> str:

@@ -8,6 +8,7 @@ from broker.arns import partition, queue_arn
 from broker.broker import Broker
 from broker.callers import Caller
 from broker.clock import Clock, SystemClock, Timer
+from broker.deliveries.http import is_http_endpoint
 from broker.deliveries.settings import DeliverySettings
 from broker.deliveries.smtp import MailServer
 from broker.explanations import delivery_document, message_for
@@ -63,6 +64,7 @@ __all__ = [
     "UnknownQueue",
     "check_email_endpoint",
     "delivery_document",
+    "is_http_endpoint",
     "message_for",
     "open_storage",
     "partition",

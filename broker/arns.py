@@ -7,7 +7,7 @@ from storage.records import QueueKey
 from storage.topic_records import SubscriptionRecord, TopicKey
 
 _PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
-_ARN = re.compile(r"arn:(aws|aws-cn|aws-us-gov):([a-z0-9-]+):([a-z0-9-]*):(\d{12}|):(.+)")
+_ARN = re.compile(r"arn:(aws|aws-cn|aws-us-gov):([a-z0-9-]+):([a-z0-9-]*):(\d{12}|):([!-~]+)", re.A)
 
 
 def queue_arn(key: QueueKey) -> str:

@@ -1,6 +1,7 @@
 """The courier: makes one attempt to deliver and has the store remember what came of it."""
 
 import json
+import logging
 
 from broker.clock import Clock
 from broker.deliveries.attempts import Attempt, Result, Stopwatch
@@ -8,7 +9,7 @@ from broker.deliveries.aws import FirehoseTransport, LambdaTransport, Signer
 from broker.deliveries.files import FirehoseFiles
 from broker.deliveries.http import HttpTransport
 from broker.deliveries.pump import Attempted
-from broker.deliveries.settings import DeliverySettings
+from broker.deliveries.settings import PHONE, DeliverySettings
 from broker.deliveries.smtp import SmtpTransport
 from broker.deliveries.tls import Trust
 from broker.delivery_policies import (
@@ -35,7 +36,7 @@ from broker.queue_copies import QueueCopies, is_raw
 from broker.renderings import Rendering
 from broker.signatures import Signatures
 from storage.contract import Storage
-from storage.errors import UnknownQueue
+from storage.errors import StorageError, UnknownQueue
 from storage.topic_records import (
     Delivery,
     DeliveryKind,
@@ -45,6 +46,8 @@ from storage.topic_records import (
     SubscriptionState,
     TopicRecord,
 )
+
+logger = logging.getLogger(__name__)
 
 #: what Firehose answers when it is throttled, which has a slower schedule (5.10)
 _THROTTLED = (400, 429)
@@ -177,8 +180,15 @@ class Courier:
             subscription = await self._store.get_subscription(details.subscription_id)
             if subscription is not None:
                 topic = await self._store.get_topic(subscription.topic)
+                if topic is not None and topic.topic_id != subscription.topic_id:
+                    topic = None  # another one of that name
         parcel = _Parcel(delivery, subscription, topic, self._signatures)
-        made = self._not_wanted(parcel) or await self._send(parcel)
+        made = self._not_wanted(parcel)
+        if made is None and details.protocol not in self._settings.reachable:
+            await self._keep(delivery)
+            return Attempted(answered=True)
+        if made is None:
+            made = await self._try(parcel)
         await self._settle(parcel, made)
         rate = None
         if details.protocol in ("http", "https") and subscription is not None:
@@ -199,7 +209,25 @@ class Courier:
             return None
         return Stopwatch().attempt(Result.REFUSED, None, "the subscription has ended")
 
+    async def _keep(self, delivery: Delivery) -> None:
+        """Leave in the outbox what could be sent when it was accepted, before a restart."""
+        settled = without_transport(delivery.details, now_ms=self._clock.now_ms())
+        await self._store.settle_delivery(
+            delivery.delivery_id, settled, now_ms=self._clock.now_ms()
+        )
+
     # --- sending --------------------------------------------------------------------------------
+
+    async def _try(self, parcel: _Parcel) -> Attempt:
+        """Send; what cannot even be composed must not keep its lane from what comes after it."""
+        watch = Stopwatch()
+        try:
+            return await self._send(parcel)
+        except StorageError:
+            raise
+        except Exception:
+            logger.exception("a delivery by %s could not be attempted", parcel.details.protocol)
+            return watch.attempt(Result.RETRY, None, "an internal error: see the log")
 
     async def _send(self, parcel: _Parcel) -> Attempt:
         details = parcel.details
@@ -217,10 +245,8 @@ class Courier:
                 )
             case "sms" | "application" if self._settings.phone_webhook_url is not None:
                 return await self._call_webhook(parcel, self._settings.phone_webhook_url)
-            case _:  # it was configured when the delivery was accepted
-                return Stopwatch().attempt(
-                    Result.RETRY, None, f"nothing is configured for the protocol {details.protocol}"
-                )
+            case _:
+                raise AssertionError(f"{details.protocol} is not reachable")
 
     async def _post(self, parcel: _Parcel) -> Attempt:
         details = parcel.details
@@ -319,6 +345,8 @@ class Courier:
                 await self._store.settle_delivery(parcel.delivery_id, settled, now_ms=now_ms)
                 return
             settled = await self._give_up(parcel, details, now_ms)
+            if details.protocol == "application":
+                await self._phones.given_up(parcel.publication, settled)
         self._status_log.write(parcel.topic_attributes, parcel.publication, settled)
 
     @staticmethod
@@ -361,6 +389,21 @@ class Courier:
         settled = _finished(details, DeliveryStatus.FAILED, now_ms)
         await self._store.settle_delivery(parcel.delivery_id, settled, now_ms=now_ms)
         return settled
+
+
+def without_transport(delivery: NewDelivery, *, now_ms: int) -> NewDelivery:
+    """What becomes of a delivery by a protocol for which nothing is configured.
+
+    What only a phone would get is delivered by being in the outbox.
+    """
+    if delivery.protocol in PHONE:
+        kept = delivery._replace(response="kept in the outbox")
+        return _finished(kept, DeliveryStatus.DELIVERED, now_ms)
+    return delivery._replace(
+        status=DeliveryStatus.WAITING,
+        due_at_ms=None,
+        response=f"nothing is configured for the protocol {delivery.protocol}",
+    )
 
 
 def _finished(details: NewDelivery, status: DeliveryStatus, now_ms: int) -> NewDelivery:

@@ -9,7 +9,7 @@ from typing import Any
 
 from broker.envelopes import timestamp_text
 from broker.ids import Ids
-from storage.topic_records import DeliveryStatus, NewDelivery, Publication
+from storage.topic_records import DeliveryKind, DeliveryStatus, NewDelivery, Publication
 
 logger = logging.getLogger("headrace.delivery_status")
 
@@ -41,7 +41,12 @@ class DeliveryStatusLog:
     def write(
         self, attributes: Mapping[str, str], publication: Publication, details: NewDelivery
     ) -> None:
-        """Log a finished delivery, if the topic of these attributes asks for it."""
+        """Log a finished delivery, if the topic of these attributes asks for it.
+
+        Confirmations are no notifications, and not asked for.
+        """
+        if details.kind is not DeliveryKind.NOTIFICATION:
+            return
         success = details.status is DeliveryStatus.DELIVERED
         if success:
             wanted = wants_success(attributes, details.protocol, publication.message_id)

@@ -54,7 +54,7 @@ class Explanations:
             )
         for each in told["subscriptions"]:
             subscription_id = each["subscriptionArn"].rpartition(":")[2]
-            each["deliveries"] = by_subscription.get(subscription_id, [])
+            each["deliveries"] = by_subscription.pop(subscription_id, [])
             if subscription_id in queue_message_ids:
                 each["deliveries"].append(
                     {
@@ -62,6 +62,17 @@ class Explanations:
                         "queueMessageId": queue_message_ids[subscription_id],
                     }
                 )
+        told["subscriptions"] += [
+            {
+                "subscriptionArn": made[0]["subscriptionArn"],
+                "protocol": made[0]["protocol"],
+                "endpoint": made[0]["endpoint"],
+                "outcome": "ended",
+                "reason": "The subscription has ended since.",
+                "deliveries": made,
+            }
+            for made in by_subscription.values()
+        ]
         return told
 
     async def of_draft(self, topic: TopicRecord, draft: TopicDraft) -> dict[str, Any]:

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 
 from broker.arns import parse_queue_arn
 from broker.clock import Clock
+from broker.courier import without_transport
 from broker.deliveries.pump import Pump
-from broker.deliveries.settings import PHONE, DeliverySettings
+from broker.deliveries.settings import DeliverySettings
 from broker.envelopes import Confirmation
 from broker.errors import BrokerError
 from broker.queue_copies import QueueCopies
@@ -22,9 +23,6 @@ from storage.topic_records import (
     Publishing,
     SubscriptionRecord,
 )
-
-#: in what a confirmation is signed: its receiver knows nothing of the topic yet
-_CONFIRMATION_SIGNATURE_VERSION = "1"
 
 
 class Outbox:
@@ -64,10 +62,7 @@ class Outbox:
         kind: DeliveryKind = DeliveryKind.NOTIFICATION,
         token: str | None = None,
     ) -> NewDelivery:
-        """A delivery that is to be made now, if it can be.
-
-        What only a phone would get is delivered by being here, unless a webhook takes it.
-        """
+        """A delivery that is to be made now, if it can be (see ``without_transport``)."""
         delivery = NewDelivery(
             account,
             region,
@@ -82,18 +77,7 @@ class Outbox:
         )
         if protocol in self._reachable:
             return delivery
-        if protocol in PHONE:
-            return delivery._replace(
-                status=DeliveryStatus.DELIVERED,
-                due_at_ms=None,
-                finished_at_ms=now_ms,
-                response="kept in the outbox",
-            )
-        return delivery._replace(
-            status=DeliveryStatus.WAITING,
-            due_at_ms=None,
-            response=f"nothing is configured for the protocol {protocol}",
-        )
+        return without_transport(delivery, now_ms=now_ms)
 
     def accepted(self, deliveries: Iterable[NewDelivery]) -> None:
         """Have deliveries made that the store holds by now."""
@@ -116,9 +100,9 @@ class Outbox:
             assert queue is not None  # checked when it was subscribed
             links = self._signatures.links(publication.base_url)
             confirmation = Confirmation(kind, publication, token, links)
-            signature = await self._signatures.sign(
-                confirmation.string_to_sign(), _CONFIRMATION_SIGNATURE_VERSION, links
-            )
+            topic = await self._store.get_topic(subscription.topic)
+            version = "1" if topic is None else topic.attributes.get("SignatureVersion", "1")
+            signature = await self._signatures.sign(confirmation.string_to_sign(), version, links)
             try:
                 copy = await self._copies.copy(
                     publication,

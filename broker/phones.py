@@ -8,6 +8,8 @@ from broker.platforms import Platforms, platform_of, platform_payload
 from broker.sms import Sms
 from storage.topic_records import NewDelivery, Publication
 
+_NOT_REGISTERED = 410
+
 
 class Phones:
     """Composes messages to phone numbers and to platform endpoints."""
@@ -33,6 +35,26 @@ class Phones:
         if not await self._platforms.application_enabled(endpoint.application_arn):
             return "Platform application is disabled"
         return None
+
+    async def given_up(self, publication: Publication, details: NewDelivery) -> None:
+        """Draw the consequences of a push that could not be delivered (SNS reference, 9.2).
+
+        410 is how push services say that a token is no longer registered: its endpoint is
+        disabled.  Failures are announced of direct publications only.
+        """
+        if details.status_code == _NOT_REGISTERED:
+            await self._platforms.disable(details.endpoint)
+        if details.subscription_id is None:
+            await self._platforms.tell_delivery_failure(
+                details.endpoint,
+                publication.message_id,
+                failure_type=(
+                    "InvalidPlatformToken"
+                    if details.status_code == _NOT_REGISTERED
+                    else "DeliveryFailed"
+                ),
+                failure_message=details.response or "",
+            )
 
     async def document(self, publication: Publication, details: NewDelivery) -> dict[str, Any]:
         """A message with everything that a test may want to look at, for JSON."""

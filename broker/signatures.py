@@ -9,7 +9,7 @@ from broker.envelopes import Links, Signature
 from broker.signing import Signer, create_key_material
 from storage.contract import Storage
 
-_SECRET = "sns-signing-key"
+_KEY_NAME = "sns-signing-key"
 _REMEMBERED = 256
 
 
@@ -54,9 +54,9 @@ class Signatures:
     async def _load(self) -> Signer:
         async with self._making:
             if self._signer is None:
-                material = await self._store.get_secret(_SECRET)
+                material = await self._store.get_secret(_KEY_NAME)
                 if material is None:
                     made = await asyncio.to_thread(create_key_material, self._clock.now_ms())
-                    material = await self._store.keep_secret(_SECRET, made)
+                    material = await self._store.keep_secret(_KEY_NAME, made)
                 self._signer = await asyncio.to_thread(Signer, material)
             return self._signer

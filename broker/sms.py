@@ -220,6 +220,11 @@ class Sms:
         key = DocumentKey(_OPT_OUTS, account, region, _read_number(number))
         await self._update(key, lambda _text: _MARK)
 
+    async def take_back_opt_out(self, account: str, region: str, number: str) -> None:
+        """Take a number off the opt-out list, as its owner does by answering START: at any time."""
+        key = DocumentKey(_OPT_OUTS, account, region, _read_number(number))
+        await self._update(key, lambda _text: None)
+
     async def opted_out_numbers(
         self, caller: Caller, next_token: str | None
     ) -> tuple[list[str], str | None]:

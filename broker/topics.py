@@ -259,6 +259,13 @@ class Topics:
 
     # --- tags and data protection ---------------------------------------------------------------
 
+    async def _protected(self, caller: Caller, arn: str | None) -> TopicRecord:
+        """The same for a data protection policy, which calls a missing topic by its name."""
+        try:
+            return await self._resource(caller, arn)
+        except TopicResourceNotFound:
+            raise NotFound("Topic does not exist") from None
+
     async def _resource(self, caller: Caller, arn: str | None) -> TopicRecord:
         """The caller's own topic that a ResourceArn names."""
         key = read_topic_arn(arn, caller.region, parameter="ResourceArn")
@@ -305,7 +312,7 @@ class Topics:
         self, caller: Caller, arn: str | None, policy: str
     ) -> None:
         """Keep a data protection policy, word for word; an empty text removes it (9.5)."""
-        record = await self._resource(caller, arn)
+        record = await self._protected(caller, arn)
         if policy:
             _check_data_protection_policy(policy, fifo=record.fifo)
         await self._update(
@@ -316,7 +323,7 @@ class Topics:
 
     async def data_protection_policy(self, caller: Caller, arn: str | None) -> str:
         """The data protection policy as it was put; an empty text if there is none."""
-        return (await self._resource(caller, arn)).data_protection_policy or ""
+        return (await self._protected(caller, arn)).data_protection_policy or ""
 
 
 LARGE_MESSAGE_PROTOCOLS = ("sqs", "lambda", "firehose")

@@ -86,7 +86,8 @@ def _is_allowed(layer: str, name: str) -> bool:
     # what ``broker/__init__.py`` exports, and the errors
     package, _, rest = name.partition(".")
     is_export = rest in exports_of_the_broker()
-    return package == "broker" and (is_export or rest == "" or _within(rest, "errors", "topic_errors"))
+    is_error = _within(rest, "errors", "topic_errors")
+    return package == "broker" and (is_export or is_error or rest == "")
 
 
 def exports_of_the_broker() -> set[str]:

@@ -8,10 +8,9 @@ from typing import Any
 
 from pydantic import ValidationError
 from starlette.requests import Request
-from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from api.admin.requests import BadRequest, answer, json_object
+from api.admin.requests import BadRequest, Json, answer, json_object
 from api.operation import Blob, Wire
 from broker import Broker, Caller, RawAttribute, TopicDraft
 from broker.topic_errors import InvalidParameter
@@ -31,17 +30,16 @@ class _Draft(Wire):
 
 
 @answer
-async def explain_published(request: Request) -> JSONResponse:
+async def explain_published(request: Request) -> Json:
     """What became of a message, for each subscription."""
     broker: Broker = request.app.state.broker
-    arn = _parameter(request, "topicArn")
+    arn, message_id = _parameter(request, "topicArn"), _parameter(request, "messageId")
     topic = await broker.topics.get(_caller(arn), arn)
-    message_id = _parameter(request, "messageId")
-    return JSONResponse(await broker.explanations.of_message_id(topic, message_id))
+    return Json(await broker.explanations.of_message_id(topic, message_id))
 
 
 @answer
-async def explain_draft(request: Request) -> JSONResponse:
+async def explain_draft(request: Request) -> Json:
     """What would become of a message, for each subscription; nothing is published."""
     broker: Broker = request.app.state.broker
     document: dict[str, Any] = await json_object(request)
@@ -56,7 +54,7 @@ async def explain_draft(request: Request) -> JSONResponse:
         name: RawAttribute(each.data_type, each.string_value, each.binary_value)
         for name, each in (draft.message_attributes or {}).items()
     }
-    return JSONResponse(
+    return Json(
         await broker.explanations.of_draft(
             topic,
             TopicDraft(

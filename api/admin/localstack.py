@@ -1,21 +1,24 @@
 """Lists that users of LocalStack read, under the same paths and in the same shape.
 
 ``/_aws/sns/sms-messages``, ``/_aws/sns/platform-endpoint-messages`` and
-``/_aws/sns/subscription-tokens/<subscription ARN>``.
+``/_aws/sns/subscription-tokens/<subscription ARN>``.  In the same manner, but Headrace's own:
+``/_aws/sns/phone-opt-outs``.
 """
 
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from api.admin.requests import answer
+from api.admin.requests import BadRequest, Json, answer, json_object
 from api.context import Site
-from broker import Broker, Delivery, DeliveryFilter, message_for
+from broker import Broker, Caller, Delivery, DeliveryFilter, DeliveryStatus, message_for
 from broker.topic_errors import TopicError
 
 _MESSAGES_MAX = 10_000
+#: a webhook may still have to take it; what may not be sent has failed
+_SENT = (DeliveryStatus.DELIVERED, DeliveryStatus.PENDING)
 
 
 def routes(site: Site) -> list[BaseRoute]:
@@ -35,12 +38,12 @@ def routes(site: Site) -> list[BaseRoute]:
         async def list_messages(request: Request) -> Response:
             broker: Broker = request.app.state.broker
             endpoint = request.query_params.get(parameter)
-            where = chosen(request, protocol, endpoint)
+            where = chosen(request, protocol, endpoint)._replace(statuses=_SENT)
             messages: dict[str, list[dict[str, Any]]] = {} if endpoint is None else {endpoint: []}
             for each in await broker.outbox.deliveries(where, limit=_MESSAGES_MAX):
                 shown = _message(each, member)
                 messages.setdefault(each.details.endpoint, []).append(shown)
-            return JSONResponse({name: messages, "region": where.region})
+            return Json({name: messages, "region": where.region})
 
         @answer
         async def clear_messages(request: Request) -> Response:
@@ -55,7 +58,40 @@ def routes(site: Site) -> list[BaseRoute]:
             Route(path, clear_messages, methods=["DELETE"]),
         ]
 
+    def caller(request: Request) -> Caller:
+        query = request.query_params
+        account, region = query.get("accountId", site.account), query.get("region", site.region)
+        return Caller(account, region, "", signed=True)
+
+    @answer
+    async def list_opt_outs(request: Request) -> Response:
+        who = caller(request)
+        numbers = await _opted_out(request, who)
+        return Json({"phone_opt_outs": numbers, "region": who.region})
+
+    @answer
+    async def opt_out(request: Request) -> Response:
+        broker: Broker = request.app.state.broker
+        number = (await json_object(request)).get("phoneNumber")
+        if not isinstance(number, str):
+            raise BadRequest("phoneNumber is missing, or no text")
+        who = caller(request)
+        await broker.sms.opt_out(who.account, who.region, number)
+        return Response(status_code=204)
+
+    @answer
+    async def take_back_opt_outs(request: Request) -> Response:
+        broker: Broker = request.app.state.broker
+        who = caller(request)
+        number = request.query_params.get("phoneNumber")
+        for each in await _opted_out(request, who) if number is None else [number]:
+            await broker.sms.take_back_opt_out(who.account, who.region, each)
+        return Response(status_code=204)
+
     return [
+        Route("/_aws/sns/phone-opt-outs", list_opt_outs, methods=["GET"]),
+        Route("/_aws/sns/phone-opt-outs", opt_out, methods=["POST"]),
+        Route("/_aws/sns/phone-opt-outs", take_back_opt_outs, methods=["DELETE"]),
         *list_route("/_aws/sns/sms-messages", "sms_messages", "sms", "phoneNumber", "PhoneNumber"),
         *list_route(
             "/_aws/sns/platform-endpoint-messages",
@@ -66,6 +102,17 @@ def routes(site: Site) -> list[BaseRoute]:
         ),
         Route("/_aws/sns/subscription-tokens/{arn}", subscription_token, methods=["GET"]),
     ]
+
+
+async def _opted_out(request: Request, caller: Caller) -> list[str]:
+    broker: Broker = request.app.state.broker
+    numbers: list[str] = []
+    token: str | None = None
+    while True:
+        page, token = await broker.sms.opted_out_numbers(caller, token)
+        numbers += page
+        if token is None:
+            return numbers
 
 
 def _message(delivery: Delivery, endpoint_member: str) -> dict[str, Any]:
@@ -93,6 +140,7 @@ def _message(delivery: Delivery, endpoint_member: str) -> dict[str, Any]:
     return shown
 
 
+@answer
 async def subscription_token(request: Request) -> Response:
     """The token that confirms a subscription."""
     broker: Broker = request.app.state.broker
@@ -103,8 +151,8 @@ async def subscription_token(request: Request) -> Response:
         token = await broker.subscriptions.token_of(arn)
     except TopicError:
         return _problem("The provided SubscriptionARN is not found", arn, 404)
-    return JSONResponse({"subscription_token": token, "subscription_arn": arn})
+    return Json({"subscription_token": token, "subscription_arn": arn})
 
 
-def _problem(text: str, arn: str, status: int) -> JSONResponse:
-    return JSONResponse({"error": text, "subscription_arn": arn}, status)
+def _problem(text: str, arn: str, status: int) -> Json:
+    return Json({"error": text, "subscription_arn": arn}, status)

@@ -6,10 +6,9 @@
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from api.admin.requests import BadRequest, answer
+from api.admin.requests import BadRequest, Json, answer
 from broker import Broker, Delivery, DeliveryFilter, DeliveryStatus, delivery_document
 
 _LIMIT = 100
@@ -29,7 +28,7 @@ _PAGING = ("limit", "after", "order")
 
 
 @answer
-async def list_deliveries(request: Request) -> JSONResponse:
+async def list_deliveries(request: Request) -> Json:
     """Deliveries in order, with ``next`` for the page after these if there is one."""
     broker: Broker = request.app.state.broker
     query = request.query_params
@@ -49,7 +48,7 @@ async def list_deliveries(request: Request) -> JSONResponse:
     }
     if len(found) > limit:
         document["next"] = found[limit - 1].delivery_id
-    return JSONResponse(document)
+    return Json(document)
 
 
 async def _document(broker: Broker, delivery: Delivery) -> dict[str, Any]:
@@ -60,11 +59,11 @@ async def _document(broker: Broker, delivery: Delivery) -> dict[str, Any]:
 
 
 @answer
-async def clear(request: Request) -> JSONResponse:
+async def clear(request: Request) -> Json:
     """Forget deliveries, those that are still to be made too."""
     broker: Broker = request.app.state.broker
     cleared = await broker.outbox.clear(_chosen(request, _FILTERS))
-    return JSONResponse({"cleared": cleared})
+    return Json({"cleared": cleared})
 
 
 def _chosen(request: Request, known: tuple[str, ...]) -> DeliveryFilter:

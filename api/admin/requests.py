@@ -21,6 +21,14 @@ class BadRequest(Exception):
     """A request that cannot be understood; the text says why."""
 
 
+class Json(JSONResponse):
+    """JSON in ASCII: what clients sent may hold halves of characters, which UTF-8 has none for."""
+
+    def render(self, content: Any) -> bytes:
+        """See ``JSONResponse``."""
+        return json.dumps(content, separators=(",", ":")).encode("ascii")
+
+
 def answer(endpoint: Endpoint) -> Endpoint:
     """Have refusals of an endpoint told as JSON, with their status."""
 

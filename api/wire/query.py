@@ -30,7 +30,7 @@ def parse_parameters(*encoded: bytes) -> dict[str, str]:
         if not each:
             continue
         try:
-            pairs = each.decode("ascii").split("&")
+            pairs = each.decode().split("&")
             if len(pairs) > _PARAMETERS_MAX:
                 raise ValueError("too many")
             for pair in pairs:

@@ -43,6 +43,7 @@ class _LaneState:
         "next_allowed_ms",
         "suspect",
         "timer",
+        "timer_ms",
         "wanted",
         "workers",
         "workers_max",
@@ -54,6 +55,7 @@ class _LaneState:
         self.suspect = False
         self.in_flight: set[int] = set()
         self.timer: Timer | None = None
+        self.timer_ms = 0  # when the timer fires, if there is one
         self.wanted = False  # something may have become due since the last look
         self.next_allowed_ms = 0
         self.looked_at_ms = 0
@@ -79,6 +81,11 @@ class Pump:
     def busy(self) -> bool:
         """Whether an attempt is under way, or about to be."""
         return bool(self._tasks)
+
+    @property
+    def lanes(self) -> int:
+        """How many lanes it holds in memory."""
+        return len(self._lanes)
 
     async def start(self) -> None:
         """Take up what the store holds from before."""
@@ -108,8 +115,11 @@ class Pump:
         self._staff(lane, state)
 
     def _wake_at(self, lane: Lane, due_ms: int) -> None:
+        """Look at a lane at that moment, unless it will be looked at before."""
         state = self._lanes.setdefault(lane, _LaneState())
         if state.timer is not None:
+            if state.timer_ms <= due_ms:
+                return
             state.timer.cancel()
 
         def fire() -> None:
@@ -117,6 +127,7 @@ class Pump:
             self.wake(lane)
 
         state.timer = self._clock.call_at(due_ms, fire)
+        state.timer_ms = due_ms
 
     def _staff(self, lane: Lane, state: _LaneState) -> None:
         """Start a worker, if there may be one more."""
@@ -130,7 +141,7 @@ class Pump:
         """Attempt what is due in a lane, one after the other, until nothing is."""
         pause = False
         try:
-            while await self._work_once(lane, state):
+            while await self._work_once(lane, state) or await self._look_ahead(lane, state):
                 pass
         except StoreBroken:
             self._stopped = True  # the store has said so itself
@@ -143,8 +154,6 @@ class Pump:
             state.workers -= 1
         if pause:
             self._wake_at(lane, self._clock.now_ms() + _PAUSE_MS)
-        elif not self._stopped and not state.workers:
-            await self._rest(lane, state)
 
     async def _work_once(self, lane: Lane, state: _LaneState) -> bool:
         """Attempt one delivery; False if this worker is not needed any more."""
@@ -158,7 +167,7 @@ class Pump:
             )
             delivery = next((d for d in due if d.delivery_id not in state.in_flight), None)
             if delivery is None:
-                return state.wanted
+                return False
             state.in_flight.add(delivery.delivery_id)
             if not state.next_allowed_ms:
                 self._staff(lane, state)  # there may be more
@@ -180,17 +189,20 @@ class Pump:
         else:
             state.workers_max = _WORKERS_AT_FIRST
 
-    async def _rest(self, lane: Lane, state: _LaneState) -> None:
-        """The last worker of a lane has found nothing: wait for the next moment, or forget it."""
-        try:
+    async def _look_ahead(self, lane: Lane, state: _LaneState) -> bool:
+        """Whether a worker that has found nothing has to look again; if not, it leaves.
+
+        The last one sees to it that the lane is looked at when something falls due, or forgotten.
+        """
+        if state.workers == 1:
             due_ms = await self._store.lane_due_ms(lane, after_ms=state.looked_at_ms)
-        except (StoreBroken, StoreUnwritable):
-            due_ms = self._clock.now_ms() + _PAUSE_MS
-        if state.workers or self._stopped:
-            return
-        if state.wanted:
-            self._staff(lane, state)
-        elif due_ms is not None:
-            self._wake_at(lane, due_ms)
-        elif state.timer is None:
-            self._lanes.pop(lane, None)
+            if state.wanted:
+                return True
+            if state.workers == 1:
+                if due_ms is not None:
+                    self._wake_at(lane, due_ms)
+                elif state.timer is None:
+                    del self._lanes[lane]
+                return False
+        state.wanted = True  # who stays has not seen what came of this one's attempts
+        return False

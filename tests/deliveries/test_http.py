@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from broker.deliveries.attempts import MAX_RESPONSE_LENGTH, Attempt, Result
 from broker.deliveries import http
+from broker.deliveries.attempts import MAX_RESPONSE_LENGTH, Attempt, Result
 from broker.deliveries.http import MAX_BODY_BYTES, HttpTransport, NoAnswer, is_http_endpoint
 from broker.deliveries.tls import Trust
 from tests.support.receivers import (

@@ -12,7 +12,7 @@ import json
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -91,24 +91,26 @@ class Client:
     async def call(self, operation: str, members: dict[str, Any]) -> tuple[int, Any]:
         """Status and answer of an SQS call; ``ConnectionError`` if there is no answer."""
         body = json.dumps(members).encode()
-        headers = {
-            "Host": "localhost",
-            **call_headers(operation),
-            "Content-Length": str(len(body)),
-        }
+        status, answer = await self.send("POST", "/", call_headers(operation), body)
+        return status, json.loads(answer or b"{}")
+
+    async def send(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes = b""
+    ) -> tuple[int, bytes]:
+        """Status and body of any answer; ``ConnectionError`` if there is none."""
+        headers = {"Host": "localhost", **headers, "Content-Length": str(len(body))}
         head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        request = f"POST / HTTP/1.1\r\n{head}\r\n".encode() + body
+        request = f"{method} {target} HTTP/1.1\r\n{head}\r\n".encode() + body
         try:
             if self._connection is None:
                 loop = asyncio.get_running_loop()
                 _, self._connection = await loop.create_connection(
                     _Protocol, "127.0.0.1", self._port()
                 )
-            status, answer = await self._connection.exchange(request)
+            return await self._connection.exchange(request)
         except OSError as error:
             self.close()
             raise ConnectionError from error
-        return status, json.loads(answer or b"{}")
 
     def close(self) -> None:
         """Hang up, if there is a connection."""

@@ -39,7 +39,7 @@ async def _until_calls(history: History, number: int) -> None:
             await asyncio.sleep(0.001)
 
 
-def _assert_sound(database: Path, copy: Path) -> None:
+def assert_sound(database: Path, copy: Path) -> None:
     """SQLite finds no fault with what the kill left; looked at in a copy."""
     shutil.rmtree(copy, ignore_errors=True)
     copy.mkdir()
@@ -54,7 +54,7 @@ def _assert_sound(database: Path, copy: Path) -> None:
         connection.close()
 
 
-async def _restart(server: Server, chance: random.Random) -> float:
+async def restart(server: Server, chance: random.Random) -> float:
     """Start again, perhaps not at the first attempt; the milliseconds it took to be ready."""
     while chance.random() < KILLED_STARTS:
         server.spawn()
@@ -90,8 +90,8 @@ async def _kill_under_load(tmp_path: Path, store: str, kills: int) -> _Run:
                 server.kill()
                 history.epoch += 1
                 if store != "memory":
-                    _assert_sound(database, tmp_path / "copy")
-                recovery_ms.append(await _restart(server, chance))
+                    assert_sound(database, tmp_path / "copy")
+                recovery_ms.append(await restart(server, chance))
                 if store == "memory":
                     await load.create_queues()
                 load.up.set()

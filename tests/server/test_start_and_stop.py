@@ -128,10 +128,24 @@ BAD_VALUES = {
     "region": ["Not a region"],
     "account": ["12", "00000000000x"],
     "public_url": ["example.com", "http://", "http://example.com/path", "ftp://example.com"],
+    "signing_cert_url": ["example.com", "https://example.com/path"],
+    "smtp": ["example.com", "smtp://", "smtp://host:0", "smtp://host?tls=1"],
+    "mail_from": ["nobody", "a b@example.com"],
+    "lambda_endpoint": ["example.com", "http://"],
+    "lambda_function": ["a function"],
+    "firehose_endpoint": ["example.com"],
+    "firehose_folder": [""],
+    "phone_webhook": ["example.com", "http://localhost:99999/"],
+    "ca_file": ["", "/no/such/file.pem"],
+    "tls_verify": ["perhaps"],
     "recreate_delay": ["perhaps"],
     "log_level": ["loud"],
     "log_format": ["xml"],
 }
+
+
+#: they may hold a password
+UNSHOWN = ("smtp", "lambda_endpoint", "firehose_endpoint", "phone_webhook")
 
 
 def test_there_is_a_bad_value_for_every_setting() -> None:
@@ -148,7 +162,7 @@ def test_a_bad_value_is_refused_in_one_line_that_shows_it(field: str, value: str
     line = refusal("serve", *(part for pair in options.items() for part in pair))
 
     assert option_name(field) in line or field == "host"
-    assert value in line
+    assert value in line or field in UNSHOWN
 
 
 @pytest.mark.parametrize("field", BAD_VALUES)
@@ -158,7 +172,7 @@ def test_a_bad_value_in_the_environment_is_refused_under_the_variables_name(fiel
     line = refusal("serve", extra_environment={environment_name(field): value})
 
     assert environment_name(field) in line
-    assert value in line
+    assert value in line or field in UNSHOWN
 
 
 @pytest.mark.parametrize(

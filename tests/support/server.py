@@ -12,7 +12,7 @@ import pytest
 
 from api.app import create_app
 from api.context import Site
-from broker import Broker
+from broker import Broker, DeliverySettings
 from storage.contract import Storage
 from tests.support.client import Client, Protocol
 from tests.support.clock import FakeClock
@@ -72,10 +72,13 @@ async def running(
     *,
     public_url: str | None = None,
     block_deleted_names: bool = False,
+    deliveries: DeliverySettings | None = None,
 ) -> AsyncIterator[Server]:
     """A server over a store that is not open yet; both are closed in the end."""
     ids = CountedIds()
-    broker = await Broker.open(store, clock, ids, block_deleted_names=block_deleted_names)
+    broker = await Broker.open(
+        store, clock, ids, block_deleted_names=block_deleted_names, deliveries=deliveries
+    )
     app = create_app(broker, Site(REGION, ACCOUNT, public_url), ids)
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url=ENDPOINT, timeout=None) as http:  # noqa: S113

@@ -16,12 +16,21 @@ from storage.memory import MemoryStorage
 from tests.support.client import flatten
 from tests.support.clock import FakeClock
 from tests.support.server import ACCOUNT, REGION, CountedIds
+from tests.support.sns import model as sns_model
 
 HOST = "localhost:9324"
 #: longer than any call may wait
 _PATIENCE_S = 10
 
 Headers = Iterable[tuple[str | bytes, str | bytes]]
+
+#: what an SDK sends along with a call of SNS
+SNS_SIGNED: Headers = (
+    (
+        "authorization",
+        "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20260101/us-east-1/sns/aws4_request, Signature=0",
+    ),
+)
 
 
 class Answer(NamedTuple):
@@ -154,6 +163,12 @@ class Server:
         """Call an operation by Query, ``members`` being those of the JSON protocol."""
         return await self.send(query_body(operation, members), headers=[*QUERY_HEADERS, *headers])
 
+    async def sns(
+        self, operation: str, members: Mapping[str, Any], *, headers: Headers = SNS_SIGNED
+    ) -> Answer:
+        """Call an operation of SNS, as somebody with credentials if nothing else is said."""
+        return await self.send(sns_body(operation, members), headers=[*QUERY_HEADERS, *headers])
+
 
 def _header_bytes(value: str | bytes) -> bytes:
     return value if isinstance(value, bytes) else value.encode("latin-1")
@@ -198,6 +213,43 @@ def query_body(operation: str, members: Mapping[str, Any]) -> bytes:
     for name, value in members.items():
         parameters |= flatten(operation, name, value)
     return urlencode(parameters).encode()
+
+
+def sns_body(operation: str, members: Mapping[str, Any]) -> bytes:
+    """A call of SNS as the body of its request; what does not fit the shape goes as its text."""
+    shape = sns_model().operation_model(operation).input_shape
+    parameters = [("Action", operation), ("Version", "2010-03-31")]
+    parameters += _flat(shape, members, "")
+    return urlencode(parameters, errors="surrogatepass").encode()
+
+
+def _flat(shape: Any, value: Any, name: str) -> list[tuple[str, str]]:
+    if value is None:
+        return []
+    kind = None if shape is None else shape.type_name
+    below = f"{name}." if name else ""
+    found: list[tuple[str, str]] = []
+    if isinstance(value, dict) and kind == "map":
+        key_name = shape.key.serialization.get("name", "key")
+        value_name = shape.value.serialization.get("name", "value")
+        for number, (key, each) in enumerate(value.items(), 1):
+            found.append((f"{below}entry.{number}.{key_name}", key))
+            found += _flat(shape.value, each, f"{below}entry.{number}.{value_name}")
+    elif isinstance(value, dict):
+        members = {} if kind != "structure" else shape.members
+        for each in value:
+            found += _flat(members.get(each), value[each], f"{below}{each}")
+    elif isinstance(value, list):
+        if not value:
+            return [(name, "")]  # as botocore has it
+        for number, each in enumerate(value, 1):
+            found += _flat(
+                shape.member if kind == "list" else None, each, f"{below}member.{number}"
+            )
+    else:
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        found.append((name, text))
+    return found
 
 
 async def check_serves(server: Server) -> None:

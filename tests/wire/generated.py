@@ -75,7 +75,7 @@ def queue_arn(name: str) -> str:
 
 # --- sensible values, by the name of the member -------------------------------------------------
 
-_TEXT = st.text(max_size=12) | st.text(alphabet="ab <&>\"'\r\n\t", max_size=12)
+TEXT = st.text(max_size=12) | st.text(alphabet="ab <&>\"'\r\n\t", max_size=12)
 _NAMES = st.sampled_from([*QUEUES, "new", "new.fifo", "absent"])
 _POLICY = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Sid": "one"}]})
 
@@ -88,7 +88,7 @@ _ATTRIBUTES: dict[str, st.SearchStrategy[str]] = {
     "RedrivePolicy": st.sampled_from([QUEUES["source"]["RedrivePolicy"], "", "{}", "["]),
     "RedriveAllowPolicy": st.sampled_from(['{"redrivePermission":"denyAll"}', "", "{}"]),
     "Policy": st.sampled_from([_POLICY, "", "{}", "nonsense"]),
-    "KmsMasterKeyId": _TEXT,
+    "KmsMasterKeyId": TEXT,
     "SqsManagedSseEnabled": st.sampled_from(["true", "false", "maybe"]),
     "FifoQueue": st.just("true"),
     "ContentBasedDeduplication": st.sampled_from(["true", "false"]),
@@ -112,7 +112,7 @@ _ATTRIBUTE_NAME = st.sampled_from(
         "",
     ]
 )
-_BLOB = st.binary(max_size=8).map(lambda content: base64.b64encode(content).decode())
+BLOB = st.binary(max_size=8).map(lambda content: base64.b64encode(content).decode())
 
 
 def _texts(known: Known) -> dict[str, st.SearchStrategy[str]]:
@@ -130,27 +130,27 @@ def _texts(known: Known) -> dict[str, st.SearchStrategy[str]]:
                 ]
             )
         ),
-        "QueueName": _NAMES | _TEXT,
-        "QueueNamePrefix": st.sampled_from(["", "s", "standard", "%", "*"]) | _TEXT,
+        "QueueName": _NAMES | TEXT,
+        "QueueNamePrefix": st.sampled_from(["", "s", "standard", "%", "*"]) | TEXT,
         "QueueOwnerAWSAccountId": st.sampled_from([ACCOUNT, "111111111111", ""]),
-        "ReceiptHandle": st.sampled_from([*known.handles, known.handles[0][:-1], " "]) | _TEXT,
-        "TaskHandle": st.sampled_from([*known.task_handles, "e30="]) | _TEXT,
-        "NextToken": st.sampled_from([*known.next_tokens, known.handles[0]]) | _TEXT,
-        "SourceArn": (_NAMES | st.just("dead")).map(queue_arn) | _TEXT,
-        "DestinationArn": _NAMES.map(queue_arn) | _TEXT,
-        "MessageBody": st.text(min_size=1, max_size=20) | _TEXT,
-        "Id": st.sampled_from(["a", "b", "c-1", "d_2", "E", "f"]) | _TEXT,
-        "MessageGroupId": st.sampled_from(["g0", "g1", "!~", "a b", ""]) | _TEXT,
-        "MessageDeduplicationId": st.sampled_from(["d0", "d9"]) | _TEXT,
+        "ReceiptHandle": st.sampled_from([*known.handles, known.handles[0][:-1], " "]) | TEXT,
+        "TaskHandle": st.sampled_from([*known.task_handles, "e30="]) | TEXT,
+        "NextToken": st.sampled_from([*known.next_tokens, known.handles[0]]) | TEXT,
+        "SourceArn": (_NAMES | st.just("dead")).map(queue_arn) | TEXT,
+        "DestinationArn": _NAMES.map(queue_arn) | TEXT,
+        "MessageBody": st.text(min_size=1, max_size=20) | TEXT,
+        "Id": st.sampled_from(["a", "b", "c-1", "d_2", "E", "f"]) | TEXT,
+        "MessageGroupId": st.sampled_from(["g0", "g1", "!~", "a b", ""]) | TEXT,
+        "MessageDeduplicationId": st.sampled_from(["d0", "d9"]) | TEXT,
         "ReceiveRequestAttemptId": st.sampled_from(["attempt-1", "attempt-2", "a b"]),
-        "Label": st.sampled_from(["one", "two", "a b"]) | _TEXT,
+        "Label": st.sampled_from(["one", "two", "a b"]) | TEXT,
         "AWSAccountIds": st.sampled_from([ACCOUNT, "1"]),
-        "Actions": st.sampled_from(["SendMessage", "*", "DeleteQueue"]) | _TEXT,
-        "AttributeNames": _ATTRIBUTE_NAME | _TEXT,
+        "Actions": st.sampled_from(["SendMessage", "*", "DeleteQueue"]) | TEXT,
+        "AttributeNames": _ATTRIBUTE_NAME | TEXT,
         "MessageSystemAttributeNames": _ATTRIBUTE_NAME,
-        "MessageAttributeNames": st.sampled_from(["All", "a", "a.*", ".*", "b"]) | _TEXT,
-        "DataType": st.sampled_from(["String", "Number", "Binary", "String.x", "Int"]) | _TEXT,
-        "StringValue": st.sampled_from(["1", "-1e3", "text"]) | _TEXT,
+        "MessageAttributeNames": st.sampled_from(["All", "a", "a.*", ".*", "b"]) | TEXT,
+        "DataType": st.sampled_from(["String", "Number", "Binary", "String.x", "Int"]) | TEXT,
+        "StringValue": st.sampled_from(["1", "-1e3", "text"]) | TEXT,
     }
 
 
@@ -163,10 +163,10 @@ _INTEGERS = {
     "MaxNumberOfMessagesPerSecond": st.sampled_from([1, 500, 501, 0]),
 }
 _KEYS = {
-    "MessageSystemAttributes": st.just("AWSTraceHeader") | _TEXT,
-    "MessageAttributes": st.sampled_from(["a", "a.b", "b", "AWS.x"]) | _TEXT,
+    "MessageSystemAttributes": st.just("AWSTraceHeader") | TEXT,
+    "MessageAttributes": st.sampled_from(["a", "a.b", "b", "AWS.x"]) | TEXT,
 }
-_TAG = st.sampled_from(["team", "cost", "aws:x"]) | _TEXT
+_TAG = st.sampled_from(["team", "cost", "aws:x"]) | TEXT
 
 
 def _valid(shape: Any, name: str, known: Known) -> st.SearchStrategy[Any]:
@@ -188,15 +188,15 @@ def _valid(shape: Any, name: str, known: Known) -> st.SearchStrategy[Any]:
     if kind in ("integer", "long"):
         return _INTEGERS[name]
     if kind == "blob":
-        return _BLOB
-    return _texts(known).get(name, _TEXT)
+        return BLOB
+    return _texts(known).get(name, TEXT)
 
 
 # --- spoiling -----------------------------------------------------------------------------------
 
 _NESTED = st.recursive(
-    st.none() | st.booleans() | st.integers() | _TEXT,
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(_TEXT, inner, max_size=2),
+    st.none() | st.booleans() | st.integers() | TEXT,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(TEXT, inner, max_size=2),
     max_leaves=6,
 )
 _JUNK: st.SearchStrategy[Any] = _NESTED | st.sampled_from(
@@ -249,7 +249,8 @@ def _places(value: Any) -> list[Place]:
 
 
 @st.composite
-def _spoilt(draw: st.DrawFn, valid: st.SearchStrategy[Members]) -> Members:
+def spoilt(draw: st.DrawFn, valid: st.SearchStrategy[Members]) -> Members:
+    """Members with one or two places changed into what does not belong there."""
     members = json.loads(json.dumps(draw(valid)))  # a copy to be changed
     for _ in range(draw(st.integers(1, 2))):
         places = _places(members)
@@ -283,7 +284,7 @@ def output_shape(operation: str) -> Any:
 def calls(operation: str, known: Callable[[], Known]) -> st.SearchStrategy[Members]:
     """Members of calls of an operation: four out of five as a client might send them."""
     valid = st.deferred(lambda: _valid(input_shape(operation), "", known()))
-    return st.integers(0, 4).flatmap(lambda number: valid if number else _spoilt(valid))
+    return st.integers(0, 4).flatmap(lambda number: valid if number else spoilt(valid))
 
 
 # --- what Query can say, and what its answers say -----------------------------------------------
