@@ -358,7 +358,7 @@ async def test_characters_need_no_escape(server: Server) -> None:
     body = form("Action=SendMessage") + "&MessageBody=hällo".encode()
     answer = await server.send(body, headers=QUERY_HEADERS)
     assert answer.status == 200
-    assert md5("hällo".encode()).hexdigest().encode() in answer.body
+    assert md5("hällo".encode(), usedforsecurity=False).hexdigest().encode() in answer.body
 
 
 @pytest.mark.parametrize("index", ["0", "-1", "01", "1e3", "٣", "", "9999999999", "x", "1" * 5_000])
