@@ -1,5 +1,7 @@
 # The interpreter the environments are made with: make test PYTHON=python3.13
 PYTHON ?= python3
+# Where the wheel goes
+DIST ?= dist
 # Handed on to the command a target runs: make run ARGS="--port 4566"
 ARGS ?=
 
@@ -16,7 +18,7 @@ make_venv = $(if $(filter 1,$(new_enough)),,$(error Headrace needs Python 3.11 o
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .SILENT:
-.PHONY: help run dev test lint format types lock bench bench-rivals clean
+.PHONY: help run dev test lint format types lock bench bench-rivals wheel image-test clean
 
 help: ## List the targets
 	awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s%s\n", $$1, $$2}' Makefile
@@ -52,12 +54,23 @@ bench: dev ## Measure the server; options go in ARGS
 bench-rivals: dev $(RIVALS)/.done ## Measure it side by side with other brokers
 	exec $(BIN)/python -m tests.bench --rivals $(ARGS)
 
+# The time that all files of the wheel have: no archive can say an earlier one.
+wheel: export SOURCE_DATE_EPOCH ?= 315532800
+wheel: $(VENV)/.run ## Build the wheel into dist/: the same bytes from the same sources
+	copy=$$(mktemp -d) && trap 'rm -rf "$$copy"' EXIT && umask 022 && \
+		cp -R api broker storage pyproject.toml "$$copy" && chmod -R u=rwX,go=rX "$$copy" && \
+		$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps \
+			--no-build-isolation --wheel-dir $(DIST) "$$copy"
+
+image-test: dev ## Build the image, run it and look at it; needs Linux and root
+	exec $(BIN)/python -m pytest -n 0 tests/packaging/image.py $(ARGS)
+
 clean: ## Remove environments, caches and build output
 	rm -rf $(VENV) $(RIVALS) $(LOCKER) build dist *.egg-info
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-compile = $(LOCKER)/bin/uv pip compile --quiet --universal --python-version 3.11 \
+compile = $(LOCKER)/bin/uv pip compile --quiet --only-binary :all: --universal --python-version 3.11 \
 	--generate-hashes --no-header $(2) --output-file $(1) $(ARGS) && \
 	sed -i.old '1s/^/\# made by `make lock`\n/' $(1) && rm $(1).old
 

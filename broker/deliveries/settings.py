@@ -9,6 +9,12 @@ from broker.mails import DEFAULT_SENDER_ADDRESS
 MAIL = ("email", "email-json")
 #: protocols whose messages stay in the outbox unless there is a webhook for them
 PHONE = ("sms", "application")
+#: what is missing where a protocol's deliveries wait
+MISSING = {
+    **dict.fromkeys(MAIL, "no mail server is configured"),
+    "lambda": "no Lambda endpoint is configured",
+    "firehose": "no Firehose endpoint or folder is configured",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -258,7 +258,7 @@ async def test_mail_waits_in_the_outbox_until_a_restart_brings_a_mail_server(
         await scene.subscribe("email", READER)
         [shown] = await scene.outbox()
         assert (shown["status"], shown["dueAt"], shown["attempts"]) == ("waiting", None, 0)
-        assert shown["response"] == "nothing is configured for the protocol email"
+        assert shown["response"] == "no mail server is configured"
         await clock.advance(3_600_000)
         assert await scene.outbox() == [shown]
     settings = settings_of(mailbox)
