@@ -51,9 +51,9 @@ class TopicStorage(Protocol):
         after: str = "",
         limit: int,
     ) -> list[tuple[str, str]]:
-        """Up to ``limit`` (name, value) whose name starts with ``prefix`` and sorts after ``after``.
+        """Up to ``limit`` (name, value) in order of name (by code point).
 
-        In order of name (by code point).
+        Only those whose name starts with ``prefix`` and sorts after ``after``.
         """
 
     async def change_documents(self, changes: Sequence[DocumentChange]) -> bool:

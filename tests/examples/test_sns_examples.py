@@ -87,8 +87,7 @@ def test_without_a_mail_server_the_example_finds_the_token_in_the_outbox(server:
 
     assert lines == [
         "subscribed: pending confirmation",
-        f"SubscriptionConfirmation to {ADDRESS}: waiting"
-        " (no mail server is configured)",
+        f"SubscriptionConfirmation to {ADDRESS}: waiting (no mail server is configured)",
         "confirmed: PendingConfirmation is false",
         f"Notification to {ADDRESS}: waiting (no mail server is configured)",
     ]
