@@ -14,6 +14,7 @@ from storage.admin_records import (
     Scope,
     Transfer,
 )
+from storage.records import Counts, QueueRecord
 
 
 class AdminStorage(Protocol):
@@ -40,6 +41,17 @@ class AdminStorage(Protocol):
         It may be that of a message that has just expired.
         """
 
+    async def all_queues(self) -> list[QueueRecord]:
+        """Every queue of every account and region, in no particular order."""
+
+    async def survey_queues(
+        self, queue_ids: Sequence[int], *, now_ms: int
+    ) -> dict[int, tuple[Counts, int | None]]:
+        """Of those of these queues that exist: ``count_messages``, and the moment of the oldest.
+
+        The latter as ``oldest_message_sent_at_ms`` has it.
+        """
+
     async def show_messages(
         self, queue_id: int, sequences: Sequence[int], *, now_ms: int
     ) -> list[str]:
@@ -62,8 +74,9 @@ class AdminStorage(Protocol):
     async def reset(self, scope: Scope, *, now_ms: int) -> None:
         """Remove all queues, topics, subscriptions, documents and deliveries of a scope.
 
-        With them go what belongs to them, and what is remembered of deleted queues.  Whoever waits
-        at one of the queues is told, as by ``delete_queue``.  Checkpoints and secrets stay.
+        A subscription belongs to the scope of its topic.  With them go what belongs to them, and
+        what is remembered of deleted queues.  Whoever waits at one of the queues is told, as by
+        ``delete_queue``.  Checkpoints and secrets stay.
         """
 
     # --- checkpoints ----------------------------------------------------------------------------
@@ -81,12 +94,13 @@ class AdminStorage(Protocol):
     async def restore_checkpoint(self, name: str, *, now_ms: int) -> Checkpoint | None:
         """Put everything in the checkpoint's scope back to what it was; None: there is no such.
 
-        Queues and topics keep their ids if they still exist; receipts from before the checkpoint
-        are good again, later ones are not.  What was made since is removed.  Moments are not
-        shifted: what has fallen due or expired meanwhile is so at once.  The cost does not grow
-        with the number of messages if the checkpoint was not restored a moment ago (``sweep`` makes
-        it ready to be restored again).  Sequences go on: none is given out twice.  Whoever waits at
-        one of the queues is told.  Can be repeated.
+        Queues and topics get back their ids, topics a new revision; receipts from before the
+        checkpoint are good again, later ones are not.  What was made since is removed.  Moments are
+        not shifted: what has fallen due or expired meanwhile is so at once.  In memory the cost
+        does not grow with the number of messages if the checkpoint was not restored a moment ago
+        (``sweep`` makes it ready again); on disk it is a look at each message, and a write for each
+        that differs.  Sequences go on: none is given out twice.  Whoever waits at one of the
+        queues is told.  Can be repeated.
         """
 
     async def delete_checkpoint(self, name: str) -> bool:

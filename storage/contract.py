@@ -37,6 +37,7 @@ id, as long as it has visible messages, is served in its turn like the others an
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
+from storage.admin_contract import AdminStorage
 from storage.records import (
     Added,
     Claimed,
@@ -59,12 +60,15 @@ from storage.topic_contract import TopicStorage
 #: (queue id, how many messages may have become receivable; at least 1, or ``EVERYBODY``).
 ChangeListener = Callable[[int, int], None]
 
+#: Called after a commit: (seconds of the whole transaction, seconds of its COMMIT alone).
+CommitListener = Callable[[float, float], None]
+
 #: Told where all who wait should look again: the queue was purged, deleted or retimed.
 EVERYBODY = 1 << 31
 
 
-class Storage(TopicStorage, Protocol):
-    """What the broker asks of a store: for queues and messages here, for topics in its base."""
+class Storage(TopicStorage, AdminStorage, Protocol):
+    """What the broker asks of a store: about queues and messages here, all else in its bases."""
 
     #: True if what was stored is there after the process has been killed and started again.
     durable: bool
@@ -80,6 +84,9 @@ class Storage(TopicStorage, Protocol):
 
     def on_change(self, listener: ChangeListener) -> None:
         """Have ``listener`` called, once the change is durable, whenever waiting may be over."""
+
+    def on_commit(self, listener: CommitListener) -> None:
+        """Have ``listener`` called after each commit that was flushed, if this store makes any."""
 
     async def keep_secret(self, name: str, candidate: bytes) -> bytes:
         """The secret of that name; ``candidate`` becomes it if there is none yet."""

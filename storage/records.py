@@ -140,6 +140,7 @@ class Claimed(NamedTuple):
 
     ``next_due_at_ms`` is set when nothing was handed out: nothing in this queue becomes
     receivable by itself before that moment; it is later than the claim's ``now_ms``.
+    ``dead_lettered`` are the ids of the messages that moved to the dead-letter queue, in order.
     """
 
     messages: list[Claim]
@@ -147,6 +148,7 @@ class Claimed(NamedTuple):
     again: bool = False  # stopped at a bound on upkeep: call again
     over_limit: bool = False  # refused: too many messages are in flight
     attempt_void: bool = False  # refused: the attempt's messages have changed since
+    dead_lettered: tuple[str, ...] = ()
 
 
 class Receipt(NamedTuple):

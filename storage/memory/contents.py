@@ -10,14 +10,17 @@ somebody comes across it, or when such entries are the majority):
 - ``by_age``: all messages by the moment at which they were enqueued, for expiry;
 - lanes, the order of handing out.  ``StandardContent`` and ``FifoContent`` differ only here.
 
+Copies, for checkpoints, are made by the hundred thousand, so ``copy`` goes without ``__init__``.
+
 Lanes take turns.  A turn is a number from the counter that also gives the sequences, so a lane
 that becomes ready later has a higher turn, and no two lanes have the same.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from heapq import heapify, heappop, heappush
-from typing import Generic, NamedTuple, TypeVar
+from itertools import islice
+from typing import Generic, NamedTuple, Self, TypeVar
 
 from storage.records import Claim, NewMessage
 
@@ -26,6 +29,9 @@ UPKEEP_MAX = 1000
 
 NEVER = 2**63
 NO_TURN = -1
+
+#: How many messages and lanes are copied in one step.
+COPY_STEP = 250
 
 #: Dead entries an order may hold whatever its size: small ones are not worth cleaning.
 SLACK = 64
@@ -67,6 +73,11 @@ class _Ascending(Generic[_Entry]):
         self.in_order = deque(sorted(entries))
         self.late = []
 
+    def copy(self) -> "_Ascending[_Entry]":
+        copy: _Ascending[_Entry] = _Ascending.__new__(_Ascending)
+        copy.in_order, copy.late = self.in_order.copy(), self.late.copy()
+        return copy
+
 
 class Message:
     """A message: what was sent, and the state that changes."""
@@ -97,6 +108,19 @@ class Message:
         self.claimed_at_ms = 0
         self.dead_letter_source_arn: str | None = None
 
+    def copy(self) -> "Message":
+        copy = Message.__new__(Message)
+        copy.sequence = self.sequence
+        copy.new = self.new
+        copy.enqueued_at_ms = self.enqueued_at_ms
+        copy.hidden = self.hidden
+        copy.hidden_until_ms = self.hidden_until_ms
+        copy.receive_count = self.receive_count
+        copy.first_received_at_ms = self.first_received_at_ms
+        copy.claimed_at_ms = self.claimed_at_ms
+        copy.dead_letter_source_arn = self.dead_letter_source_arn
+        return copy
+
     def claim(self) -> Claim:
         """The present hand-out of this message."""
         new = self.new
@@ -125,6 +149,9 @@ class Attempt:
     def __init__(self, until_ms: int, handed_out: list[tuple[int, int, int]]) -> None:
         self.until_ms = until_ms
         self.handed_out = handed_out
+
+    def copy(self) -> "Attempt":
+        return Attempt(self.until_ms, self.handed_out)
 
 
 class Accepted(NamedTuple):
@@ -195,13 +222,38 @@ class Content:
 
     def hand_out(
         self, limit: int, now_ms: int, hidden_until_ms: int, burial: Burial | None
-    ) -> tuple[list[Claim], int]:
-        """Claim up to ``limit`` messages; also how many were moved to the dead-letter queue."""
+    ) -> tuple[list[Claim], list[str]]:
+        """Claim up to ``limit`` messages; also the ids of those moved to the dead-letter queue."""
         raise NotImplementedError
 
     def movable(self, limit: int) -> list[Message]:
         """Up to ``limit`` messages that could be received now."""
         raise NotImplementedError
+
+    def _copy_lanes(self, copy: Self) -> Generator[None, None, None]:
+        """Give the lanes to a copy that has everything else."""
+        raise NotImplementedError
+
+    # Copying.
+
+    def copying(self) -> Generator[None, None, Self]:
+        """Make an equal, independent content, ``COPY_STEP`` messages or lanes a step.
+
+        Until that is done, nobody may change this one.
+        """
+        copy = type(self)(self.content_id, self.retention_ms, self.next_number)
+        rest = iter(self.messages.values())
+        while part := {message.sequence: message.copy() for message in islice(rest, COPY_STEP)}:
+            copy.messages |= part
+            yield
+        copy.in_flight, copy.delayed = self.in_flight, self.delayed
+        copy.due, copy.by_age = self.due.copy(), self.by_age.copy()
+        copy.next_due_ms, copy.oldest_ms = self.next_due_ms, self.oldest_ms
+        copy.accepted, copy.accepted_order = self.accepted.copy(), self.accepted_order.copy()
+        copy.attempts = {each: attempt.copy() for each, attempt in self.attempts.items()}
+        copy.attempts_order = self.attempts_order.copy()
+        yield from self._copy_lanes(copy)
+        return copy
 
     # Adding, removing, hiding, showing.
 
@@ -337,6 +389,14 @@ class Content:
         message = self._first_due()
         return None if message is None else self.due_at(message)
 
+    def oldest_enqueued_at_ms(self) -> int | None:
+        """When the oldest message was enqueued; drops the dead entries before it."""
+        while (first := self.by_age.first()) is not None:
+            if first[1] in self.messages:
+                return first[0]
+            self.by_age.pop()
+        return None
+
     def _first_due(self) -> Message | None:
         """The hidden message that falls due first; drops the dead entries before it."""
         while (first := self.due.first()) is not None:
@@ -431,6 +491,12 @@ class _FairLane(_Lane):
             if message is not None:
                 return message
 
+    def copy(self) -> "_FairLane":
+        copy = _FairLane.__new__(_FairLane)
+        copy.group_id, copy.size, copy.turn = self.group_id, self.size, self.turn
+        copy.visible = self.visible.copy()
+        return copy
+
 
 class StandardContent(Content):
     """Fair queues.  A group lane exists while it has visible messages, and always has a turn.
@@ -450,6 +516,15 @@ class StandardContent(Content):
         self.ungrouped.turn = 0
         self.lanes: dict[str | None, _FairLane] = {}
         self.ready: list[tuple[int, _FairLane]] = []
+
+    def _copy_lanes(self, copy: Self) -> Generator[None, None, None]:
+        copy.ungrouped = self.ungrouped.copy()
+        rest = iter(self.lanes.items())
+        while part := {group_id: lane.copy() for group_id, lane in islice(rest, COPY_STEP)}:
+            copy.lanes |= part
+            copy.ready += [(lane.turn, lane) for lane in part.values()]
+            yield
+        heapify(copy.ready)
 
     def joined(self, message: Message) -> None:
         if not message.hidden:
@@ -482,18 +557,18 @@ class StandardContent(Content):
 
     def hand_out(
         self, limit: int, now_ms: int, hidden_until_ms: int, burial: Burial | None
-    ) -> tuple[list[Claim], int]:
+    ) -> tuple[list[Claim], list[str]]:
         claims: list[Claim] = []
         stay_visible: list[Message] = []
-        moved = 0
-        while len(claims) < limit and moved < UPKEEP_MAX:
+        moved: list[str] = []
+        while len(claims) < limit and len(moved) < UPKEEP_MAX:
             lane = self._next_lane()
             if lane is None:
                 break
             message = lane.take(self.messages)
             if burial is not None and message.receive_count >= burial.max_receive_count:
                 self._bury(message, burial, now_ms)
-                moved += 1
+                moved.append(message.new.message_id)
                 if lane is not self.ungrouped and not lane.size:
                     self._drop(lane)
                 continue
@@ -572,6 +647,12 @@ class _FifoLane(_Lane):
         #: the first is always there, others may be gone
         self.sequences: deque[int] = deque()
 
+    def copy(self) -> "_FifoLane":
+        copy = _FifoLane.__new__(_FifoLane)
+        copy.group_id, copy.size, copy.turn = self.group_id, self.size, self.turn
+        copy.sequences = self.sequences.copy()
+        return copy
+
 
 class FifoContent(Content):
     """Groups in order.  A lane has a turn if and only if its oldest message is visible."""
@@ -582,6 +663,14 @@ class FifoContent(Content):
         super().__init__(content_id, retention_ms, next_number)
         self.lanes: dict[str | None, _FifoLane] = {}
         self.ready: list[tuple[int, _FifoLane]] = []
+
+    def _copy_lanes(self, copy: Self) -> Generator[None, None, None]:
+        rest = iter(self.lanes.items())
+        while part := {group_id: lane.copy() for group_id, lane in islice(rest, COPY_STEP)}:
+            copy.lanes |= part
+            copy.ready += [(lane.turn, lane) for lane in part.values() if lane.turn != NO_TURN]
+            yield
+        heapify(copy.ready)
 
     def joined(self, message: Message) -> None:
         group_id = message.new.group_id
@@ -601,6 +690,11 @@ class FifoContent(Content):
         lane = self.lanes[message.new.group_id]
         lane.size -= 1
         self.examine(lane.group_id)
+
+    def is_ready(self, group_id: str | None) -> bool:
+        """Whether the group has something to hand out."""
+        lane = self.lanes.get(group_id)
+        return lane is not None and lane.turn != NO_TURN
 
     def examine(self, group_id: str | None) -> bool:
         """Bring a lane's turn in line with its oldest message; True if it has become ready."""
@@ -627,13 +721,13 @@ class FifoContent(Content):
 
     def hand_out(
         self, limit: int, now_ms: int, hidden_until_ms: int, burial: Burial | None
-    ) -> tuple[list[Claim], int]:
+    ) -> tuple[list[Claim], list[str]]:
         claims: list[Claim] = []
-        moved = 0
+        moved: list[str] = []
         ready, messages = self.ready, self.messages
         # A lane that is served and stays ready gets a higher turn, and is not served again.
         started = self.next_number()
-        while ready and len(claims) < limit and moved < UPKEEP_MAX:
+        while ready and len(claims) < limit and len(moved) < UPKEEP_MAX:
             turn, lane = ready[0]
             if lane.turn == turn and turn > started:
                 break
@@ -644,12 +738,12 @@ class FifoContent(Content):
                 message = messages.get(sequence)
                 if message is None:
                     continue
-                if message.hidden or len(claims) == limit or moved == UPKEEP_MAX:
+                if message.hidden or len(claims) == limit or len(moved) == UPKEEP_MAX:
                     break
                 if burial is not None and message.receive_count >= burial.max_receive_count:
                     self._bury(message, burial, now_ms)
                     lane.size -= 1
-                    moved += 1
+                    moved.append(message.new.message_id)
                 else:
                     claims.append(self._hand_over(message, now_ms, hidden_until_ms))
             lane.turn = NO_TURN

@@ -68,6 +68,11 @@ class _Sorted(Generic[_Entry]):
             del entries[: self.start]
             self.start = 0
 
+    def copy(self) -> "_Sorted[_Entry]":
+        copy: _Sorted[_Entry] = _Sorted()
+        copy.entries = self.entries[self.start :]
+        return copy
+
     def first(self) -> _Entry:
         """The lowest entry; there must be one."""
         return self.entries[self.start]
@@ -83,7 +88,7 @@ class _Sorted(Generic[_Entry]):
             yield entries[position]
 
 
-class _Archive:
+class Archive:
     """The archived publications of a topic.
 
     They are numbered before they are published, so a higher sequence may arrive first.
@@ -101,6 +106,12 @@ class _Archive:
         self.publications[sequence] = publication
         self.sequences.put(sequence)
         self.by_time.put((publication.published_at_ms, sequence))
+
+    def copy(self) -> "Archive":
+        copy = Archive()
+        copy.publications = self.publications.copy()
+        copy.sequences, copy.by_time = self.sequences.copy(), self.by_time.copy()
+        return copy
 
     def trim(self, before_ms: int, *, limit: int) -> int:
         """Forget up to ``limit`` that were published before that; how many it were."""
@@ -151,9 +162,9 @@ class MemoryTopics:
         self._lanes: dict[Lane, _Sorted[tuple[int, int]]] = {}
         self._waiting: dict[str, dict[int, None]] = {}
         self._finished: dict[int, None] = {}
-        self._archives: dict[int, _Archive] = {}
+        self._archives: dict[int, Archive] = {}
         #: what deleted topics left
-        self._discarded_archives: deque[_Archive] = deque()
+        self._discarded_archives: deque[Archive] = deque()
 
     # What the half about queues does.
 
@@ -201,16 +212,20 @@ class MemoryTopics:
         if any(self._documents.get(change.key) != change.expected for change in changes):
             return False
         for key, _, value in changes:
-            names, name = self._document_names.setdefault(key[:3], []), key.name
-            if value is not None:
-                if key not in self._documents:
-                    insort(names, name)
-                self._documents[key] = value
-            elif self._documents.pop(key, None) is not None:
-                drop(names, name)
-            if not names:
-                del self._document_names[key[:3]]
+            self._put_document(key, value)
         return True
+
+    def _put_document(self, key: DocumentKey, value: str | None) -> None:
+        """Keep a document, or (None) keep none."""
+        names, name = self._document_names.setdefault(key[:3], []), key.name
+        if value is not None:
+            if key not in self._documents:
+                insort(names, name)
+            self._documents[key] = value
+        elif self._documents.pop(key, None) is not None:
+            drop(names, name)
+        if not names:
+            del self._document_names[key[:3]]
 
     # --- topics ---------------------------------------------------------------------------------
 
@@ -235,10 +250,15 @@ class MemoryTopics:
             tags=dict(tags),
             data_protection_policy=data_protection_policy,
         )
+        self._put_topic(record)
+        return record, True
+
+    def _put_topic(self, record: TopicRecord) -> None:
+        """Keep a topic that has no subscriptions yet."""
+        key = record.key
         self._topics[record.topic_id] = _Topic(record)
         self._topic_ids[key] = record.topic_id
         insort(self._topic_names.setdefault((key.account, key.region), []), key.name)
-        return record, True
 
     async def get_topic(self, key: TopicKey) -> TopicRecord | None:
         topic_id = self._topic_ids.get(key)
@@ -281,13 +301,17 @@ class MemoryTopics:
         for subscription_id in list(topic.subscription_ids):
             old = self._subscriptions[subscription_id]
             self._put_subscription(replace(old, ended_at_ms=now_ms, expires_at_ms=expires_at_ms))
-        key = topic.record.key
-        del self._topics[topic_id], self._topic_ids[key]
+        self._take_topic(topic.record)
+
+    def _take_topic(self, record: TopicRecord) -> None:
+        """Take out a topic, whose subscriptions are live no longer, with its archive."""
+        key = record.key
+        del self._topics[record.topic_id], self._topic_ids[key]
         names = self._topic_names[key.account, key.region]
         drop(names, key.name)
         if not names:
             del self._topic_names[key.account, key.region]
-        archive = self._archives.pop(topic_id, None)
+        archive = self._archives.pop(record.topic_id, None)
         if archive is not None:
             self._discarded_archives.append(archive)
 
@@ -428,7 +452,7 @@ class MemoryTopics:
             for details in deliveries:
                 self._put_delivery(Delivery(self._next_number(), publication, details))
             if topic_id is not None and archived and publication.sequence is not None:
-                archive = self._archives.setdefault(topic_id, _Archive())
+                archive = self._archives.setdefault(topic_id, Archive())
                 archive.put(publication.sequence, publication)
         if copies:
             self._add(copies, now_ms, deduplication_window_ms)
@@ -531,18 +555,21 @@ class MemoryTopics:
             fitting = (
                 delivery
                 for delivery_id, delivery in reversed(deliveries.items())
-                if (not after_id or delivery_id < after_id) and _fits(delivery, chosen)
+                if (not after_id or delivery_id < after_id) and fits(delivery, chosen)
             )
         else:
             fitting = (
                 delivery
                 for delivery_id, delivery in deliveries.items()
-                if delivery_id > after_id and _fits(delivery, chosen)
+                if delivery_id > after_id and fits(delivery, chosen)
             )
         return list(islice(fitting, limit))
 
     async def clear_deliveries(self, chosen: DeliveryFilter) -> int:
-        cleared = [each for each in self._deliveries.values() if _fits(each, chosen)]
+        return self._clear_deliveries(chosen)
+
+    def _clear_deliveries(self, chosen: DeliveryFilter) -> int:
+        cleared = [each for each in self._deliveries.values() if fits(each, chosen)]
         for delivery in cleared:
             self._forget_delivery(delivery)
         return len(cleared)
@@ -647,7 +674,7 @@ def drop(names: list[str], name: str) -> None:
     del names[bisect_left(names, name)]
 
 
-def _fits(delivery: Delivery, chosen: DeliveryFilter) -> bool:
+def fits(delivery: Delivery, chosen: DeliveryFilter) -> bool:
     """Whether the filter means this delivery."""
     publication, details = delivery.publication, delivery.details
     return (

@@ -46,6 +46,9 @@ class GroupCommit:
         self._waiting: list[tuple[Call, asyncio.Future[Any]]] = []
         self._scheduled = False  # a flush is scheduled, or a commit is under way
         self._broken: StoreBroken | None = None
+        #: told how long each flushed commit took, the whole transaction and the COMMIT, in seconds
+        self.timed: Callable[[float, float], None] = lambda _whole_s, _commit_s: None
+        self._began_s = self._commit_s = 0.0  # of the transaction under way
         self._loop = asyncio.get_running_loop()
         self._commits: queue.SimpleQueue[Callable[[apsw.Error | None], None] | None] = (
             queue.SimpleQueue()
@@ -87,6 +90,7 @@ class GroupCommit:
 
     def _flush(self) -> None:
         batch, self._waiting = self._waiting, []
+        self._began_s = self._loop.time()
         before = self._connection.total_changes()
         try:
             answers = self._run(batch)
@@ -129,8 +133,10 @@ class GroupCommit:
     def _commit_forever(self) -> None:
         """The commit thread: one COMMIT per token, its outcome handed back to the event loop."""
         while (done := self._commits.get()) is not None:
+            began_s = self._loop.time()
             try:
                 self._connection.execute("COMMIT")
+                self._commit_s = self._loop.time() - began_s
             except apsw.Error as error:
                 self._loop.call_soon_threadsafe(done, error)
             else:
@@ -143,6 +149,7 @@ class GroupCommit:
         error: apsw.Error | None,
     ) -> None:
         if error is None:
+            self.timed(self._loop.time() - self._began_s, self._commit_s)
             self._settle(answers)
         else:
             self._fail(batch, error)

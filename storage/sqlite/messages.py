@@ -10,6 +10,7 @@ from typing import Any
 
 import apsw
 
+from storage.admin_records import MessageState, Peeked, PeekFilter, Transfer
 from storage.contract import EVERYBODY
 from storage.errors import UnknownQueue
 from storage.records import (
@@ -28,6 +29,11 @@ from storage.sqlite.content import NEVER, Content, decode_attributes, encode_att
 
 Row = tuple[Any, ...]
 
+_STATE_NAMES = (
+    ("visible", MessageState.VISIBLE),
+    ("in_flight", MessageState.IN_FLIGHT),
+    ("delayed", MessageState.DELAYED),
+)
 
 #: how many messages one call promotes, expires or dead-letters at most
 UPKEEP_LIMIT = 1_000
@@ -65,7 +71,7 @@ FROM messages WHERE sequence = ? AND content_id = ?
 """
 HIDE = """
 UPDATE messages SET due_at_ms = ?, hidden_until_ms = ?, receive_count = receive_count + 1,
-    first_received_at_ms = coalesce(first_received_at_ms, ?)
+    first_received_at_ms = coalesce(first_received_at_ms, ?), claimed_at_ms = ?
 WHERE sequence = ?
 """
 SET_HIDDEN = "UPDATE messages SET due_at_ms = ?, hidden_until_ms = ? WHERE sequence = ?"
@@ -75,6 +81,7 @@ DELETE_RETURNING = """
 DELETE FROM messages WHERE sequence = ? AND content_id = ?
 RETURNING due_at_ms, receive_count, lane_id
 """
+DELETE_ANY = DELETE_RETURNING + ", message_id"
 DEAD_LETTER_STANDARD = """
 UPDATE messages SET content_id = ?, lane_id = ?, dead_letter_source_arn = ? WHERE sequence = ?
 """
@@ -83,11 +90,43 @@ UPDATE messages SET content_id = ?, lane_id = ?, dead_letter_source_arn = ?, seq
     enqueued_at_ms = ?, deduplication_id = message_id
 WHERE sequence = ?
 """
-MOVE = """
-UPDATE messages SET content_id = ?, lane_id = ?, fifo = ?, sequence = ?, message_id = ?,
-    sent_at_ms = ?, enqueued_at_ms = ?, receive_count = 0, first_received_at_ms = NULL,
-    hidden_until_ms = NULL, dead_letter_source_arn = NULL
-WHERE sequence = ?
+# The columns of BY_SEQUENCE and one more; each message is in one of the two indexes.
+PEEK_WITHOUT_GROUP = """
+SELECT sequence, enqueued_at_ms, lane_id, due_at_ms, receive_count, first_received_at_ms,
+    message_id, body, attributes, sender_id, sent_at_ms, group_id, deduplication_id, trace_header,
+    dead_letter_source_arn, hidden_until_ms, claimed_at_ms
+FROM messages INDEXED BY messages_without_group
+WHERE content_id = :content_id AND lane_id = content_id AND sequence > :after_sequence
+"""
+PEEK_IN_GROUPS = """
+SELECT sequence, enqueued_at_ms, lane_id, due_at_ms, receive_count, first_received_at_ms,
+    message_id, body, attributes, sender_id, sent_at_ms, group_id, deduplication_id, trace_header,
+    dead_letter_source_arn, hidden_until_ms, claimed_at_ms
+FROM messages INDEXED BY messages_in_groups
+WHERE content_id = :content_id AND lane_id <> content_id AND sequence > :after_sequence
+"""
+FITS = """
+AND (:group_id IS NULL OR group_id = :group_id)
+AND (:message_id IS NULL OR message_id = :message_id)
+AND CASE WHEN due_at_ms IS NULL THEN :visible WHEN receive_count > 0 THEN :in_flight
+    ELSE :delayed END
+"""
+PEEK = (
+    PEEK_WITHOUT_GROUP
+    + FITS
+    + " UNION ALL "
+    + PEEK_IN_GROUPS
+    + FITS
+    + " ORDER BY sequence LIMIT :limit"
+)
+OLDEST = """
+SELECT min(enqueued_at_ms) FROM (
+    SELECT * FROM (
+        SELECT enqueued_at_ms FROM messages INDEXED BY messages_without_group
+        WHERE content_id = :content_id AND lane_id = content_id ORDER BY sequence LIMIT 1)
+    UNION ALL SELECT * FROM (
+        SELECT enqueued_at_ms FROM messages INDEXED BY messages_in_groups
+        WHERE content_id = :content_id AND lane_id <> content_id ORDER BY sequence LIMIT 1))
 """
 
 DUE = """
@@ -331,7 +370,7 @@ class Messages:
         if content.next_expiry_ms <= now_ms:
             self._expire(content, now_ms)
 
-    def _settle_all(self, content: Content, now_ms: int) -> None:
+    def settle_all(self, content: Content, now_ms: int) -> None:
         """As ``_settle``, without a bound."""
         while not content.is_settled(now_ms):
             self._settle(content, now_ms)
@@ -345,16 +384,25 @@ class Messages:
                 content.count(hidden=True, received=receive_count > 0, change=-1)
                 self._leave_lane(content, lane_id)
                 continue
-            self._execute(SHOW, (sequence,))
-            content.count(hidden=True, received=receive_count > 0, change=-1)
-            content.visible += 1
-            content.next_expiry_ms = min(
-                content.next_expiry_ms, enqueued_at_ms + content.retention_ms
-            )
-            self._shown_in_lane(content, lane_id)
+            self._show(content, sequence, enqueued_at_ms, lane_id, receive_count)
         if len(due) < UPKEEP_LIMIT:
             first = self._one(FIRST_DUE, (content.content_id,))
             content.next_due_ms = NEVER if first is None else first[0]
+
+    def _show(
+        self,
+        content: Content,
+        sequence: int,
+        enqueued_at_ms: int,
+        lane_id: int,
+        receive_count: int,
+    ) -> None:
+        """Make a hidden message visible."""
+        self._execute(SHOW, (sequence,))
+        content.count(hidden=True, received=receive_count > 0, change=-1)
+        content.visible += 1
+        content.next_expiry_ms = min(content.next_expiry_ms, enqueued_at_ms + content.retention_ms)
+        self._shown_in_lane(content, lane_id)
 
     def _expire(self, content: Content, now_ms: int) -> None:
         """Remove visible messages that expired, oldest first."""
@@ -451,7 +499,8 @@ class Messages:
             return Claimed(
                 [],
                 next_due_at_ms=self._next_due(content),
-                again=moved >= UPKEEP_LIMIT,
+                again=len(moved) >= UPKEEP_LIMIT,
+                dead_lettered=tuple(moved),
             )
         claims = [
             _claim(row, row[4] + 1, now_ms if row[5] is None else row[5], now_ms) for row in rows
@@ -469,7 +518,7 @@ class Messages:
                     dumps([(claim.sequence, claim.receive_count) for claim in claims]),
                 ),
             )
-        return Claimed(claims)
+        return Claimed(claims, dead_lettered=tuple(moved)) if moved else Claimed(claims)
 
     @staticmethod
     def _next_due(content: Content) -> int | None:
@@ -492,12 +541,12 @@ class Messages:
         now_ms: int,
         hidden_until_ms: int,
         graveyard: tuple[Content, DeadLetter] | None,
-    ) -> tuple[list[Row], int]:
-        """The rows handed out, hidden by now, and how many were dead-lettered instead."""
+    ) -> tuple[list[Row], list[str]]:
+        """The rows handed out, hidden by now, and the ids of those dead-lettered instead."""
         given: list[Row] = []
-        moved = 0
+        moved: list[str] = []
         after: dict[int, int] = {}  # lane -> the last sequence this call has seen there
-        while len(given) < limit and moved < UPKEEP_LIMIT:
+        while len(given) < limit and len(moved) < UPKEEP_LIMIT:
             lane_id, rows, more = self._next_standard(content, limit - len(given), after)
             if not rows:
                 break
@@ -505,7 +554,7 @@ class Messages:
             served = False
             for row in rows:
                 if self._bury(content, row, now_ms, graveyard):
-                    moved += 1
+                    moved.append(row[6])
                 else:
                     self._hide(content, row, now_ms, hidden_until_ms)
                     given.append(row)
@@ -554,11 +603,11 @@ class Messages:
         now_ms: int,
         hidden_until_ms: int,
         graveyard: tuple[Content, DeadLetter] | None,
-    ) -> tuple[list[Row], int]:
+    ) -> tuple[list[Row], list[str]]:
         given: list[Row] = []
-        moved = 0
+        moved: list[str] = []
         not_served_yet = self.next_number()
-        while len(given) < limit and moved < UPKEEP_LIMIT:
+        while len(given) < limit and len(moved) < UPKEEP_LIMIT:
             lane = self._one(NEXT_LANE, (content.content_id, not_served_yet))
             if lane is None:
                 break
@@ -566,7 +615,7 @@ class Messages:
             # Out of the rotation while it is being served: what happens to it is decided below.
             self._execute(SET_TURN, (None, lane_id))
             content.ready_lanes -= 1
-            moved += self._walk(content, lane_id, given, limit, now_ms, hidden_until_ms, graveyard)
+            self._walk(content, lane_id, given, moved, limit, now_ms, hidden_until_ms, graveyard)
             head = self._one(HEAD_DUE, (lane_id,))
             if head is not None and head[0] is None:
                 self._execute(SET_TURN, (self.next_number(), lane_id))
@@ -578,37 +627,36 @@ class Messages:
         content: Content,
         lane_id: int,
         given: list[Row],
+        moved: list[str],
         limit: int,
         now_ms: int,
         hidden_until_ms: int,
         graveyard: tuple[Content, DeadLetter] | None,
-    ) -> int:
-        """Hand out a FIFO lane from its head while visible; how many were dead-lettered."""
-        moved = 0
+    ) -> None:
+        """Hand out a FIFO lane from its head while visible, or move it to the dead letters."""
         after = 0
-        while len(given) < limit and moved < UPKEEP_LIMIT:
+        while len(given) < limit and len(moved) < UPKEEP_LIMIT:
             wanted = limit - len(given)
             rows = self._execute(FIFO_LANE, (lane_id, after, wanted)).fetchall()
             for row in rows:
                 if row[3] is not None:
-                    return moved
+                    return
                 after = row[0]
                 if self._bury(content, row, now_ms, graveyard):
-                    moved += 1
+                    moved.append(row[6])
                 else:
                     self._hide(content, row, now_ms, hidden_until_ms)
                     given.append(row)
             if len(rows) < wanted:
-                break
-        return moved
+                return
 
     def _hide(self, content: Content, row: Row, now_ms: int, hidden_until_ms: int) -> None:
         """Count a receive of a visible message and hide it until then."""
         if hidden_until_ms <= now_ms:
-            self._execute(HIDE, (None, hidden_until_ms, now_ms, row[0]))
+            self._execute(HIDE, (None, hidden_until_ms, now_ms, now_ms, row[0]))
             return
         due = min(hidden_until_ms, row[1] + content.retention_ms)
-        self._execute(HIDE, (due, hidden_until_ms, now_ms, row[0]))
+        self._execute(HIDE, (due, hidden_until_ms, now_ms, now_ms, row[0]))
         content.visible -= 1
         content.in_flight += 1
         if due < content.next_due_ms:
@@ -766,7 +814,7 @@ class Messages:
     def peek_movable(self, queue_id: int, limit: int, now_ms: int) -> list[Movable]:
         """See the contract."""
         content = self.content(queue_id)
-        self._settle_all(content, now_ms)
+        self.settle_all(content, now_ms)
         rows: list[Row] = []
         if not content.fifo:
             rows += self._visible(content.content_id, 0, limit)
@@ -786,43 +834,117 @@ class Messages:
         """Move visible messages of a queue to others; how many were moved."""
         source = self.content(source_queue_id)
         targets = [self.content(move.destination_queue_id) for move in moves]
-        self._settle_all(source, now_ms)
+        self.settle_all(source, now_ms)
         moved = 0
         for move, target in zip(moves, targets, strict=True):
             row = self._one(BY_SEQUENCE, (move.sequence, source.content_id))
             if row is None or row[3] is not None:
                 continue
-            self._settle(target, now_ms)
-            sequence = self.next_number()
-            lane_id = target.content_id
-            if row[11] is not None:
-                lane_id = self._join_lane(target, row[11], turn=sequence)
-            self._execute(
-                MOVE,
-                (
-                    target.content_id,
-                    lane_id,
-                    target.fifo,
-                    sequence,
-                    move.message_id,
-                    now_ms,
-                    now_ms,
-                    move.sequence,
-                ),
-            )
-            source.visible -= 1
-            target.visible += 1
-            target.next_expiry_ms = min(target.next_expiry_ms, now_ms + target.retention_ms)
-            self._leave_lane(source, row[2])
+            self._move(source, target, row, move.message_id, now_ms)
             self.changes.append((target.queue_id, 1))
             moved += 1
         return moved
+
+    def _move(
+        self, source: Content, target: Content, row: Row, message_id: str, now_ms: int
+    ) -> None:
+        """Make a message, in whatever state, a new one of ``target``."""
+        self._settle(target, now_ms)
+        self._execute(DELETE, (row[0],))
+        source.count(hidden=row[3] is not None, received=row[4] > 0, change=-1)
+        self._leave_lane(source, row[2])
+        sequence = self.next_number()
+        lane_id, group_id = target.content_id, row[11]
+        if group_id is not None:
+            lane_id = self._join_lane(target, group_id, turn=sequence)
+        self._execute(
+            INSERT,
+            (
+                *(sequence, target.content_id, lane_id, target.fifo, None, None, now_ms, now_ms),
+                *(message_id, row[9], group_id, row[12], row[13], row[8], row[7]),
+            ),
+        )
+        target.visible += 1
+        target.next_expiry_ms = min(target.next_expiry_ms, now_ms + target.retention_ms)
+
+    # --- what tools ask -------------------------------------------------------------------------
+
+    def _settled(self, queue_id: int, now_ms: int) -> Content:
+        content = self.content(queue_id)
+        self.settle_all(content, now_ms)
+        return content
+
+    def peek(
+        self, queue_id: int, chosen: PeekFilter, after_sequence: int, limit: int, now_ms: int
+    ) -> list[Peeked]:
+        """See ``peek_messages`` in the contract."""
+        content = self._settled(queue_id, now_ms)
+        found = self._execute(
+            PEEK,
+            {
+                "content_id": content.content_id,
+                "after_sequence": after_sequence,
+                "limit": limit,
+                "group_id": chosen.group_id,
+                "message_id": chosen.message_id,
+                **{
+                    name: chosen.states is None or state in chosen.states
+                    for name, state in _STATE_NAMES
+                },
+            },
+        )
+        return [_peeked(row) for row in found.fetchall()]
+
+    def oldest_at_ms(self, queue_id: int, now_ms: int) -> int | None:
+        """See ``oldest_message_sent_at_ms`` in the contract."""
+        content = self.content(queue_id)
+        self._settle(content, now_ms)
+        [(enqueued_at_ms,)] = self._execute(OLDEST, {"content_id": content.content_id})
+        return None if enqueued_at_ms is None else int(enqueued_at_ms)
+
+    def show(self, queue_id: int, sequences: Sequence[int], now_ms: int) -> list[str]:
+        """See ``show_messages`` in the contract."""
+        content = self._settled(queue_id, now_ms)
+        shown = []
+        for sequence in sequences:
+            row = self._one(BY_SEQUENCE, (sequence, content.content_id))
+            if row is not None and row[3] is not None:
+                self._show(content, sequence, row[1], row[2], row[4])
+                shown.append(row[6])
+        if shown:
+            self.changes.append((queue_id, len(shown)))
+        return shown
+
+    def remove(self, queue_id: int, sequences: Sequence[int], now_ms: int) -> list[str]:
+        """See ``remove_messages`` in the contract."""
+        content = self._settled(queue_id, now_ms)
+        removed = []
+        for sequence in sequences:
+            row = self._one(DELETE_ANY, (sequence, content.content_id))
+            if row is not None:
+                content.count(hidden=row[0] is not None, received=row[1] > 0, change=-1)
+                self._leave_lane(content, row[2])
+                removed.append(row[3])
+        return removed
+
+    def transfer(self, queue_id: int, transfers: Sequence[Transfer], now_ms: int) -> int:
+        """See ``transfer_messages`` in the contract."""
+        targets = [self.content(each.destination_queue_id) for each in transfers]
+        source = self._settled(queue_id, now_ms)
+        arrived: dict[int, int] = {}
+        for each, target in zip(transfers, targets, strict=True):
+            row = self._one(BY_SEQUENCE, (each.sequence, source.content_id))
+            if row is not None:
+                self._move(source, target, row, each.message_id, now_ms)
+                arrived[target.queue_id] = arrived.get(target.queue_id, 0) + 1
+        self.changes += arrived.items()
+        return sum(arrived.values())
 
     # --- changes of settings and upkeep ---------------------------------------------------------
 
     def change_retention(self, content: Content, retention_ms: int, now_ms: int) -> None:
         """Let a new retention period hold for the messages that are there."""
-        self._settle_all(content, now_ms)
+        self.settle_all(content, now_ms)
         content.retention_ms = retention_ms
         self._execute(RETIME_EXPIRY, (retention_ms, content.content_id))
         content.next_due_ms = content.next_expiry_ms = 0
@@ -830,7 +952,7 @@ class Messages:
 
     def change_fifo_delay(self, content: Content, delay_ms: int, now_ms: int) -> None:
         """Hide each message never received until it was sent plus the delay."""
-        self._settle_all(content, now_ms)
+        self.settle_all(content, now_ms)
         self._execute(
             RETIME_DELAY,
             {
@@ -870,3 +992,10 @@ def _claim(row: Row, receive_count: int, first_received_at_ms: int, claimed_at_m
         row[13],
         row[14],
     )
+
+
+def _peeked(row: Row) -> Peeked:
+    claim = _claim(row, row[4], row[5] or 0, row[16] or 0)
+    if row[3] is None:
+        return Peeked(claim, MessageState.VISIBLE, None)
+    return Peeked(claim, MessageState.IN_FLIGHT if row[4] else MessageState.DELAYED, row[15])

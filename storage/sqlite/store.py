@@ -2,13 +2,14 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from json import dumps, loads
+from json import dumps
 from pathlib import Path
 from typing import Any
 
 import apsw
 
-from storage.contract import EVERYBODY, ChangeListener
+from storage.admin_records import Scope
+from storage.contract import EVERYBODY, ChangeListener, CommitListener
 from storage.errors import StoreUnusable, UnknownQueue
 from storage.records import (
     Added,
@@ -25,14 +26,12 @@ from storage.records import (
     QueueRecord,
     QueueSettings,
     Receipt,
-    RedriveAllowPolicy,
-    RedrivePolicy,
 )
-from storage.sqlite.content import NEVER, Content
+from storage.sqlite.admin_store import SQLiteAdminStorage, encode_settings
+from storage.sqlite.content import NEVER
 from storage.sqlite.database import FileLock, one_line_errors, open_database
 from storage.sqlite.group_commit import GroupCommit
 from storage.sqlite.messages import Messages
-from storage.sqlite.topic_store import SQLiteTopicStorage
 
 #: Sequences of one opening; 2**40 of them last for years at full speed.
 _SEQUENCES_PER_OPENING = 1 << 40
@@ -42,9 +41,7 @@ _DELETED_QUEUES_KEPT_MS = 60_000
 _DISCARDED_MESSAGES = (
     # one statement for each index that leads to messages of a content
     """DELETE FROM messages WHERE sequence IN (SELECT sequence FROM messages
-    WHERE lane_id = ? AND due_at_ms IS NULL AND fifo = 0 LIMIT ?)""",
-    """DELETE FROM messages WHERE sequence IN (SELECT sequence FROM messages
-    WHERE content_id = ? AND due_at_ms IS NOT NULL LIMIT ?)""",
+    WHERE content_id = ? AND lane_id = content_id LIMIT ?)""",
     """DELETE FROM messages WHERE sequence IN (SELECT sequence FROM messages
     WHERE content_id = ? AND lane_id <> content_id LIMIT ?)""",
     """DELETE FROM lanes WHERE lane_id IN (SELECT lane_id FROM lanes
@@ -75,7 +72,7 @@ _CLOSED_WINDOWS = (
 )
 
 
-class SQLiteStorage(SQLiteTopicStorage):
+class SQLiteStorage(SQLiteAdminStorage):
     """A store in one file.  strict: every answer after its fsync; else: after its write."""
 
     durable = True
@@ -86,8 +83,8 @@ class SQLiteStorage(SQLiteTopicStorage):
         self.description = f"sqlite:{path} ({'strict' if strict else 'relaxed'})"
         self._lock: FileLock | None = None
         self._connection: apsw.Connection | None = None
-        self._queues: dict[QueueKey, QueueRecord] = {}
-        self._by_id: dict[int, QueueRecord] = {}
+        self._queues = {}
+        self._by_id = {}
         self._listener: ChangeListener = lambda _queue_id, _messages: None
 
     async def open(self) -> None:
@@ -116,6 +113,7 @@ class SQLiteStorage(SQLiteTopicStorage):
         opening = self._openings() + 1
         self._messages = Messages(connection, sequence=opening * _SEQUENCES_PER_OPENING)
         self._start_topics(connection)
+        self._start_checkpoints(connection)
         self._load()
         # Last, so that a file that cannot be read is left as it was.
         with connection:
@@ -137,42 +135,8 @@ class SQLiteStorage(SQLiteTopicStorage):
         self._by_id.clear()
         self._messages.changes.clear()
         self._messages.contents.clear()
-        for row in self._execute(
-            """SELECT account, region, name, queue_id, content_id, created_at_ms, modified_at_ms,
-            purged_at_ms, deduplicates_per_group, settings, tags FROM queues"""
-        ).fetchall():
-            self._remember(
-                QueueRecord(
-                    key=QueueKey(*row[:3]),
-                    queue_id=row[3],
-                    content_id=row[4],
-                    created_at_ms=row[5],
-                    modified_at_ms=row[6],
-                    purged_at_ms=row[7],
-                    deduplicates_per_group=bool(row[8]),
-                    settings=_decode_settings(row[9]),
-                    tags=loads(row[10]),
-                )
-            )
-        for content in self._messages.contents.values():
-            self._messages.recount(content)
+        self._load_queues(Scope())
         self._topics.load()
-
-    def _remember(self, record: QueueRecord) -> None:
-        """Cache a record; a content it did not have yet starts empty."""
-        self._queues[record.key] = record
-        self._by_id[record.queue_id] = record
-        known = self._messages.contents.get(record.queue_id)
-        if known is None or known.content_id != record.content_id:
-            content = Content(
-                record.content_id,
-                record.queue_id,
-                fifo=record.settings.fifo,
-                per_group=record.deduplicates_per_group,
-                retention_ms=record.settings.message_retention_period_ms,
-            )
-            content.next_due_ms = content.next_expiry_ms = NEVER
-            self._messages.contents[record.queue_id] = content
 
     async def close(self) -> None:
         """See the contract."""
@@ -188,6 +152,10 @@ class SQLiteStorage(SQLiteTopicStorage):
     def on_change(self, listener: ChangeListener) -> None:
         """See the contract."""
         self._listener = listener
+
+    def on_commit(self, listener: CommitListener) -> None:
+        """See the contract."""
+        self._group_commit.timed = listener
 
     def _committed(self) -> None:
         changes = self._messages.changes
@@ -236,7 +204,7 @@ class SQLiteStorage(SQLiteTopicStorage):
                     now_ms,
                     now_ms,
                     record.deduplicates_per_group,
-                    _encode_settings(settings),
+                    encode_settings(settings),
                     dumps(record.tags),
                 ),
             )
@@ -272,7 +240,7 @@ class SQLiteStorage(SQLiteTopicStorage):
             self._execute(
                 "UPDATE queues SET settings = ?, tags = ?, modified_at_ms = ? WHERE queue_id = ?",
                 (
-                    _encode_settings(new.settings),
+                    encode_settings(new.settings),
                     dumps(dict(new.tags)),
                     new.modified_at_ms,
                     old.queue_id,
@@ -412,10 +380,11 @@ class SQLiteStorage(SQLiteTopicStorage):
                 (task.source_queue_id,),
             ).fetchall():
                 return False
+            source = self._by_id.get(task.source_queue_id)
             self._execute(
                 """INSERT INTO move_tasks (task_id, source_queue_id, source_arn, destination_arn,
-                messages_per_second, started_at_ms, to_move, moved, status, failure_reason)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+                messages_per_second, started_at_ms, to_move, moved, status, failure_reason,
+                account, region) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
                 (
                     task.task_id,
                     task.source_queue_id,
@@ -427,6 +396,8 @@ class SQLiteStorage(SQLiteTopicStorage):
                     task.moved,
                     task.status.value,
                     task.failure_reason,
+                    None if source is None else source.key.account,
+                    None if source is None else source.key.region,
                 ),
             )
             self._execute(  # the ten latest of a source are listed; the others are history
@@ -568,19 +539,3 @@ class SQLiteStorage(SQLiteTopicStorage):
     def _changes(self) -> int:
         assert self._connection is not None
         return self._connection.changes()
-
-
-def _encode_settings(settings: QueueSettings) -> str:
-    return dumps(dataclasses.asdict(settings))
-
-
-def _decode_settings(text: str) -> QueueSettings:
-    stored = loads(text)
-    if stored["redrive_policy"]:
-        stored["redrive_policy"] = RedrivePolicy(**stored["redrive_policy"])
-    if stored["redrive_allow_policy"]:
-        allowed = stored["redrive_allow_policy"]
-        stored["redrive_allow_policy"] = RedriveAllowPolicy(
-            allowed["permission"], tuple(allowed["source_queue_arns"])
-        )
-    return QueueSettings(**stored)

@@ -1,6 +1,7 @@
 """Claiming: who gets what, and for how long."""
 
 from storage.contract import Storage
+from storage.records import Claimed
 from tests.storage.builders import EPOCH_MS, RETENTION_MS, AQueue, bodies
 
 
@@ -44,7 +45,7 @@ async def test_without_a_timeout_a_message_stays_visible(queue: AQueue) -> None:
 
 async def test_an_empty_queue_has_nothing_due(queue: AQueue) -> None:
     claimed = await queue.claim(at=0)
-    assert claimed == ([], None, False, False, False)
+    assert claimed == Claimed([])
 
 
 async def test_an_empty_claim_knows_a_moment_to_come_back(queue: AQueue) -> None:
