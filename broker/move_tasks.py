@@ -11,6 +11,7 @@ from broker.arns import parse_queue_arn
 from broker.clock import Clock, Sleeper
 from broker.errors import InvalidParameterValue, MissingParameter, ResourceNotFound
 from broker.ids import Ids
+from broker.observer import Observer
 from storage.contract import Storage
 from storage.errors import StorageError, UnknownQueue
 from storage.records import Movable, Move, MoveTask, MoveTaskStatus, QueueKey, QueueRecord
@@ -35,12 +36,18 @@ class _TaskFailed(Exception):
 class MoveTasks:
     """Verbs on move tasks, and the runners that do the moving."""
 
-    def __init__(self, store: Storage, clock: Clock, ids: Ids) -> None:
+    def __init__(self, store: Storage, clock: Clock, ids: Ids, observer: Observer) -> None:
         self._store = store
         self._clock = clock
         self._ids = ids
+        self._observer = observer
         self._runners: set[asyncio.Task[None]] = set()
         self._sleepers: dict[str, Sleeper] = {}
+
+    @property
+    def under_way(self) -> int:
+        """How many tasks are moving messages, not counting those that keep to their pace."""
+        return len(self._runners) - len(self._sleepers)
 
     async def resume(self) -> None:
         """Go on with the tasks that were unfinished when the store was closed or the process died.
@@ -209,7 +216,9 @@ class MoveTasks:
                     await self._sleep(task.task_id, next_ms)
                     continue
                 moves = [await self._route(task, movable) for movable in found]
-                moved += await self._store.move_messages(task.task_id, moves, now_ms=now_ms)
+                number = await self._store.move_messages(task.task_id, moves, now_ms=now_ms)
+                self._observer.moved(task.source_queue_id, moves, number, now_ms)
+                moved += number
             except UnknownQueue:
                 raise _TaskFailed(_NO_QUEUE) from None
 

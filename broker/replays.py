@@ -11,6 +11,7 @@ from broker.fanouts import Recipient, filter_policy, recipient
 from broker.filter_matching import MessageFacts
 from broker.ids import Ids
 from broker.limits import ATTRIBUTES_MAX, DEDUPLICATION_WINDOW_MS
+from broker.observer import Observer
 from broker.queue_copies import Copy, QueueCopies
 from broker.renderings import Rendering
 from broker.signatures import Signatures
@@ -32,16 +33,29 @@ class Replays:
     """Runs replays; one that was under way goes on after a restart."""
 
     def __init__(
-        self, store: Storage, clock: Clock, ids: Ids, copies: QueueCopies, signatures: Signatures
+        self,
+        store: Storage,
+        clock: Clock,
+        ids: Ids,
+        copies: QueueCopies,
+        signatures: Signatures,
+        observer: Observer,
     ) -> None:
         self._store = store
         self._clock = clock
         self._ids = ids
         self._copies = copies
         self._signatures = signatures
+        self._observer = observer
         self._tasks: dict[str, asyncio.Task[None]] = {}
         #: replays that wait for what their topic may still archive
         self._waiting: dict[int, set[Sleeper]] = {}
+        self._asleep = 0
+
+    @property
+    def under_way(self) -> int:
+        """How many replays do something, not counting those that wait."""
+        return len(self._tasks) - self._asleep
 
     async def resume(self) -> None:
         """Go on with what the store holds from before."""
@@ -73,7 +87,7 @@ class Replays:
                 except UnknownQueue:
                     continue
                 except StoreUnwritable:
-                    await Sleeper().sleep_until(self._clock, self._clock.now_ms() + _RETRY_MS)
+                    await self._sleep(Sleeper(), self._clock.now_ms() + _RETRY_MS)
                 await asyncio.sleep(0)
         except StoreBroken:
             return  # the store has said so itself
@@ -92,11 +106,18 @@ class Replays:
         waiting = self._waiting.setdefault(topic_id, set())
         waiting.add(sleeper)
         try:
-            await sleeper.sleep_until(self._clock, until_ms)
+            await self._sleep(sleeper, until_ms)
         finally:
             waiting.discard(sleeper)
             if not waiting:
                 self._waiting.pop(topic_id, None)
+
+    async def _sleep(self, sleeper: Sleeper, until_ms: int) -> None:
+        self._asleep += 1
+        try:
+            await sleeper.sleep_until(self._clock, until_ms)
+        finally:
+            self._asleep -= 1
 
     async def _step(self, record: SubscriptionRecord) -> None:
         """Replay some messages, or note that there are no more; without effect if it is overtaken.
@@ -118,9 +139,7 @@ class Replays:
             limit=_STEP,
         )
         to = recipient(record)
-        copies: list[Copy] = []
-        for publication in publications:
-            copies += await self._copies_of(publication, to, now_ms)
+        made = [(each, await self._copies_of(each, to, now_ms)) for each in publications]
         after_sequence = replay.after_sequence
         if publications:
             after_sequence = publications[-1].sequence or after_sequence
@@ -138,14 +157,17 @@ class Replays:
                 after_sequence=after_sequence,
             ),
         )
-        await self._store.advance_replay(
+        advanced = await self._store.advance_replay(
             record,
             changed,
-            copies,
+            [copy for _, copies in made for copy in copies],
             caught_up_with=read_up_to if ended and replay.until_ms is None else None,
             now_ms=now_ms,
             deduplication_window_ms=DEDUPLICATION_WINDOW_MS,
         )
+        if advanced:
+            for publication, copies in made:
+                self._observer.copied(publication, copies, now_ms)
 
     async def _copies_of(self, publication: Publication, to: Recipient, now_ms: int) -> list[Copy]:
         assert to.queue is not None  # FIFO topics have no other subscribers

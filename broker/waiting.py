@@ -65,11 +65,18 @@ class WaitingRoom:
         self._clock = clock
         self._lobbies: dict[int, Lobby] = {}
         self.closed = False
+        #: how many receives that might wait have ended
+        self.ended = 0
 
     @property
     def parked(self) -> int:
         """How many receives are parked."""
         return sum(len(lobby.parked) for lobby in self._lobbies.values())
+
+    @property
+    def under_way(self) -> int:
+        """How many receives that may wait are looking for messages just now."""
+        return sum(lobby.inside - len(lobby.parked) for lobby in self._lobbies.values())
 
     def enter(self, queue_id: int) -> Lobby:
         """Come in before the first claim, so that no change goes unseen."""
@@ -81,6 +88,7 @@ class WaitingRoom:
 
     def leave(self, queue_id: int, lobby: Lobby) -> None:
         """Go out again; to be called once for each ``enter``."""
+        self.ended += 1
         lobby.inside -= 1
         if lobby.inside == 0:
             if lobby.due_timer is not None:

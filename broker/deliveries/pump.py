@@ -75,12 +75,23 @@ class Pump:
         self._slots = asyncio.Semaphore(_SLOTS)
         self._suspect_slots = asyncio.Semaphore(_SLOTS_OF_THE_SUSPECT)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._pausing = 0  # workers of lanes that may not be attempted yet
         self._stopped = False
 
     @property
     def busy(self) -> bool:
         """Whether an attempt is under way, or about to be."""
         return bool(self._tasks)
+
+    @property
+    def under_way(self) -> int:
+        """How many workers do something, not counting those that keep the spacing of a lane."""
+        return len(self._tasks) - self._pausing
+
+    @property
+    def attempting(self) -> list[Lane]:
+        """The lanes in which an attempt is being made."""
+        return [lane for lane, state in self._lanes.items() if state.in_flight]
 
     @property
     def lanes(self) -> int:
@@ -158,7 +169,11 @@ class Pump:
     async def _work_once(self, lane: Lane, state: _LaneState) -> bool:
         """Attempt one delivery; False if this worker is not needed any more."""
         if state.next_allowed_ms > self._clock.now_ms():
-            await Sleeper().sleep_until(self._clock, state.next_allowed_ms)
+            self._pausing += 1
+            try:
+                await Sleeper().sleep_until(self._clock, state.next_allowed_ms)
+            finally:
+                self._pausing -= 1
         async with self._suspect_slots if state.suspect else self._slots:
             state.wanted = False
             state.looked_at_ms = self._clock.now_ms()
