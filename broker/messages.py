@@ -19,6 +19,7 @@ from broker.errors import (
     ReceiptHandleExpired,
     ReceiptHandleIsInvalid,
 )
+from broker.faults import Faults
 from broker.ids import Ids
 from broker.message_attributes import (
     attributes_bytes,
@@ -26,6 +27,7 @@ from broker.message_attributes import (
     illegal_character,
     invalid_character_text,
 )
+from broker.observer import Observer
 from broker.receipts import open_handle, receipt_handle
 from broker.seals import Seal
 from broker.values import Draft, Received, Sent
@@ -51,13 +53,21 @@ class Messages:
     """Verbs on the messages of any queue."""
 
     def __init__(
-        self, store: Storage, clock: Clock, ids: Ids, seal: Seal, waiting: WaitingRoom
+        self,
+        store: Storage,
+        clock: Clock,
+        ids: Ids,
+        seal: Seal,
+        waiting: WaitingRoom,
+        observer: Observer,
     ) -> None:
         self._store = store
         self._clock = clock
         self._ids = ids
         self._seal = seal
         self._waiting = waiting
+        self.faults = Faults(clock, ids)
+        self._observer = observer
 
     async def _queue(self, key: QueueKey) -> QueueRecord:
         record = await self._store.get_queue(key)
@@ -83,6 +93,7 @@ class Messages:
             now_ms=now_ms,
             deduplication_window_ms=limits.DEDUPLICATION_WINDOW_MS,
         )
+        self._observer.sent(record.queue_id, message, added, now_ms)
         return Sent(
             added.message_id, _sequence_number(added.sequence) if record.settings.fifo else None
         )
@@ -106,7 +117,13 @@ class Messages:
             )
         answers: list[Sent | BrokerError] = []
         accepted: list[tuple[int, NewMessage]] = []
-        for draft, size_bytes in zip(drafts, sizes, strict=True):
+        failures: Sequence[BrokerError | None] = [None] * len(drafts)
+        if self.faults.active:
+            failures = self.faults.of_entries("SendMessageBatch", key, len(drafts))
+        for draft, size_bytes, failure in zip(drafts, sizes, failures, strict=True):
+            if failure is not None:
+                answers.append(failure)
+                continue
             try:
                 message = self._check(record, draft, size_bytes, now_ms, sender_id)
             except BrokerError as error:
@@ -121,6 +138,8 @@ class Messages:
             now_ms=now_ms,
             deduplication_window_ms=limits.DEDUPLICATION_WINDOW_MS,
         )
+        for (queue_id, message), each in zip(accepted, added, strict=True):
+            self._observer.sent(queue_id, message, each, now_ms)
         if record.settings.fifo:  # all were accepted, some perhaps as duplicates of others
             return [Sent(each.message_id, _sequence_number(each.sequence)) for each in added]
         return answers
@@ -170,6 +189,11 @@ class Messages:
                 raise InvalidParameterValue.of(
                     "DelaySeconds", draft.delay_s, f"{_NOT_FOR_THIS_QUEUE_TYPE}."
                 )
+        if self.faults.active:
+            held_back_ms = self.faults.held_back_ms(record.key)
+            # no message may expire before it can be received
+            room_ms = (settings.message_retention_period_ms - delay_ms) // 2
+            delay_ms += min(held_back_ms, max(0, room_ms))
         attributes = check_attributes(draft.attributes) if draft.attributes else None
         if size_bytes > settings.maximum_message_size_bytes:
             raise MessageTooLong(settings.maximum_message_size_bytes)
@@ -211,6 +235,11 @@ class Messages:
         _check_receive(
             max_messages, visibility_timeout_s, wait_s, attempt_id if settings.fifo else None
         )
+        if self.faults.active:
+            max_messages = self.faults.receive_limit(key, max_messages)
+            if not max_messages:
+                self._observer.empty_receive(record.queue_id)
+                return []
         wait_ms = settings.receive_message_wait_time_ms if wait_s is None else wait_s * 1000
         if not wait_ms:
             claimed = await self._claim(
@@ -220,10 +249,12 @@ class Messages:
                 raise OverLimit(
                     f"The maximum number of in flight messages is reached ({limits.IN_FLIGHT_MAX})."
                 )
+            if not claimed.messages:
+                self._observer.empty_receive(record.queue_id)
             return self._received(record, claimed)
         lobby = self._waiting.enter(record.queue_id)
         try:
-            return await self._receive_waiting(
+            received = await self._receive_waiting(
                 key,
                 record,
                 lobby,
@@ -233,6 +264,9 @@ class Messages:
                 attempt_id,
                 hangup,
             )
+            if not received:
+                self._observer.empty_receive(record.queue_id)
+            return received
         finally:
             self._waiting.leave(record.queue_id, lobby)
 
@@ -301,6 +335,14 @@ class Messages:
                 attempt_id=attempt_id,
                 attempt_window_ms=limits.ATTEMPT_WINDOW_MS,
             )
+            self._observer.claimed(
+                record.queue_id,
+                claimed,
+                dead_letter,
+                fifo=record.settings.fifo,
+                hidden_until_ms=now_ms + hidden_ms,
+                now_ms=now_ms,
+            )
             if not claimed.again:
                 break
         if claimed.attempt_void:
@@ -312,7 +354,30 @@ class Messages:
             )
         if claimed.messages:
             self._waiting.handed_out(record.queue_id, now_ms + hidden_ms, now_ms)
+            if self.faults.active and not record.settings.fifo:
+                return await self._misdelivered(record, claimed, now_ms, now_ms + hidden_ms)
         return claimed
+
+    async def _misdelivered(
+        self, record: QueueRecord, claimed: Claimed, now_ms: int, hidden_until_ms: int
+    ) -> Claimed:
+        """What was claimed, as faults have it: some visible again too soon, in another order."""
+        policy = record.settings.redrive_policy
+        changes: list[tuple[Receipt, int]] = []
+        again_after_ms = self.faults.reappearances(record.key, len(claimed.messages))
+        for claim, after_ms in zip(claimed.messages, again_after_ms, strict=True):
+            if after_ms is None or now_ms + after_ms >= hidden_until_ms:
+                continue
+            if policy is not None and claim.receive_count >= policy.max_receive_count:
+                continue  # it would become a dead letter while it is being worked on
+            receipt = Receipt(
+                record.queue_id, claim.sequence, claim.receive_count, claim.claimed_at_ms
+            )
+            changes.append((receipt, now_ms + after_ms))
+        if changes:
+            outcomes = await self._store.change_visibility(changes, now_ms=now_ms)
+            self._observer.visibility_changed(changes, outcomes, now_ms)
+        return claimed._replace(messages=self.faults.shuffled(record.key, claimed.messages))
 
     async def _dead_letter(self, record: QueueRecord, policy: RedrivePolicy) -> DeadLetter | None:
         """The queue's redrive rule; none while its dead-letter queue does not exist (6.1)."""
@@ -354,6 +419,7 @@ class Messages:
         [outcome] = await self._store.delete_messages([receipt], now_ms=now_ms)
         if outcome is Outcome.STALE:
             raise ReceiptHandleExpired(handle)
+        self._observer.deleted(receipt, outcome, now_ms)
         self._waiting.deleted(record.queue_id)
 
     async def delete_batch(self, key: QueueKey, handles: Sequence[str]) -> list[BrokerError | None]:
@@ -361,6 +427,9 @@ class Messages:
         record = await self._queue(key)
         now_ms = self._clock.now_ms()
         opened = [self._open(record, handle, now_ms) for handle in handles]
+        if self.faults.active:
+            failures = self.faults.of_entries("DeleteMessageBatch", key, len(handles))
+            opened = [failure or each for failure, each in zip(failures, opened, strict=True)]
         receipts = [receipt for receipt in opened if isinstance(receipt, Receipt)]
         outcomes = iter(
             await self._store.delete_messages(receipts, now_ms=now_ms) if receipts else []
@@ -371,7 +440,9 @@ class Messages:
             if isinstance(receipt, BrokerError):
                 errors.append(receipt)
             else:
-                stale = next(outcomes) is Outcome.STALE
+                outcome = next(outcomes)
+                self._observer.deleted(receipt, outcome, now_ms)
+                stale = outcome is Outcome.STALE
                 errors.append(ReceiptHandleExpired(handle) if stale else None)
         return errors
 
@@ -397,9 +468,9 @@ class Messages:
             for receipt, (_, timeout_s) in zip(opened, changes, strict=True)
             if isinstance(receipt, Receipt)
         ]
-        outcomes = iter(
-            await self._store.change_visibility(accepted, now_ms=now_ms) if accepted else []
-        )
+        made = await self._store.change_visibility(accepted, now_ms=now_ms) if accepted else []
+        self._observer.visibility_changed(accepted, made, now_ms)
+        outcomes = iter(made)
         errors: list[BrokerError | None] = []
         for receipt, (handle, _) in zip(opened, changes, strict=True):
             if isinstance(receipt, BrokerError):

@@ -4,8 +4,12 @@ from collections.abc import Mapping
 from typing import Annotated
 
 from api.context import Context
+from api.injections import entry_failure
 from api.operation import Blob, NestedList, NestedMap, Wire
 from broker import RawAttribute, TopicDraft
+from broker.errors import BrokerError
+
+_ENTRIES_MAX = 10
 
 
 class MessageAttributeValue(Wire):
@@ -113,6 +117,15 @@ async def publish_batch(request: PublishBatchRequest, ctx: Context) -> PublishBa
     """Accept up to ten messages in one step: all, or none (SNS reference, 4.6)."""
     trace_header = ctx.trace_header
     entries = request.publish_batch_request_entries
+    failed: list[BatchResultErrorEntry] = []
+    if ctx.broker.messages.faults.active and _is_in_order(entries):
+        failures = ctx.broker.messages.faults.of_publications(request.topic_arn, len(entries))
+        told = zip(entries, failures, strict=True)
+        failed = [_failure(entry.id, error) for entry, error in told if error is not None]
+        failed_ids = {each.id for each in failed}
+        entries = [entry for entry in entries if entry.id not in failed_ids]
+        if failed and not entries:
+            return PublishBatchResult(failed=failed, successful=[])
     published = await ctx.broker.publishing.publish_batch(
         ctx.sns_caller,
         request.topic_arn,
@@ -120,11 +133,23 @@ async def publish_batch(request: PublishBatchRequest, ctx: Context) -> PublishBa
         base_url=ctx.base_url,
     )
     return PublishBatchResult(
-        failed=[],
+        failed=failed,
         successful=[
             PublishBatchResultEntry(
                 id=entry.id, message_id=each.message_id, sequence_number=each.sequence_number
             )
             for entry, each in zip(entries, published, strict=True)
         ],
+    )
+
+
+def _is_in_order(entries: list[PublishBatchRequestEntry]) -> bool:
+    """Whether a batch is one of which entries may fail: others are refused as a whole."""
+    return len({each.id for each in entries}) == len(entries) <= _ENTRIES_MAX
+
+
+def _failure(entry_id: str, error: BrokerError) -> BatchResultErrorEntry:
+    told = entry_failure(error)
+    return BatchResultErrorEntry(
+        id=entry_id, code=told.code, message=told.message, sender_fault=told.fault == "Sender"
     )

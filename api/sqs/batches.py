@@ -7,7 +7,7 @@ from typing import Annotated, Protocol
 from pydantic import Field
 
 from api.context import Context
-from api.errors import wire_error
+from api.injections import entry_failure
 from api.operation import Integer, QueryList, Required, Wire
 from api.sqs.digests import body_digest
 from api.sqs.messages import (
@@ -80,7 +80,7 @@ async def _key(ctx: Context, queue_url: str) -> QueueKey:
 
 
 def _failure(entry_id: str, error: BrokerError) -> BatchResultErrorEntry:
-    told = wire_error(error)
+    told = entry_failure(error)
     return BatchResultErrorEntry(
         id=entry_id, sender_fault=told.fault == "Sender", code=told.code, message=told.message
     )

@@ -1,0 +1,90 @@
+"""Faults: rules that make calls fail as they fail at AWS (docs/faults.md)."""
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from api.admin.requests import BadRequest, answer, json_object
+from api.sns import SNS
+from api.sqs import SQS
+from broker import Broker
+from broker.errors import InvalidParameterValue
+
+_OF_QUEUES = SQS.operations.keys()
+_OF_TOPICS = SNS.operations.keys()
+
+
+@answer
+async def add_fault(request: Request) -> JSONResponse:
+    """Add the rule in the body; it answers with its id and its seed."""
+    broker: Broker = request.app.state.broker
+    document = await json_object(request)
+    _check_actions(document)
+    try:
+        rule = broker.messages.faults.add(document)
+    except InvalidParameterValue as error:
+        raise BadRequest(_tellable(str(error))) from None
+    return JSONResponse(rule, 201)
+
+
+def _check_actions(document: dict[str, Any]) -> None:
+    """Refuse operations that there are not, or not of what the rule names."""
+    match = document.get("match")
+    if not isinstance(match, dict) or not isinstance(match.get("actions"), list):
+        return
+    known = _OF_QUEUES | _OF_TOPICS
+    if match.get("queue") is not None:
+        known = set(_OF_QUEUES)
+    elif match.get("topic") is not None:
+        known = set(_OF_TOPICS)
+    for each in match["actions"]:
+        if isinstance(each, str) and each not in known:
+            raise BadRequest(_tellable(f"match.actions: there is no operation {each} for this"))
+
+
+def _tellable(text: str) -> str:
+    """A text that repeats what came in, which may be half a character."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+@answer
+async def list_faults(request: Request) -> JSONResponse:
+    """All rules, with how often each looked at something and struck."""
+    broker: Broker = request.app.state.broker
+    return JSONResponse({"faults": broker.messages.faults.documents()})
+
+
+@answer
+async def clear_faults(request: Request) -> JSONResponse:
+    """Take all rules away."""
+    broker: Broker = request.app.state.broker
+    return JSONResponse({"removed": broker.messages.faults.clear()})
+
+
+@answer
+async def remove_fault(request: Request) -> Response:
+    """Take one rule away."""
+    broker: Broker = request.app.state.broker
+    rule_id = request.path_params["rule_id"]
+    if not broker.messages.faults.remove(rule_id):
+        return JSONResponse({"error": f"there is no fault {rule_id}"}, 404)
+    return Response(status_code=204)
+
+
+@answer
+async def reset_counters(request: Request) -> JSONResponse:
+    """Have what happened happen again."""
+    broker: Broker = request.app.state.broker
+    broker.messages.faults.reset_counters()
+    return JSONResponse({"faults": broker.messages.faults.documents()})
+
+
+ROUTES = [
+    Route("/_headrace/faults", list_faults, methods=["GET"]),
+    Route("/_headrace/faults", add_fault, methods=["POST"]),
+    Route("/_headrace/faults", clear_faults, methods=["DELETE"]),
+    Route("/_headrace/faults/reset-counters", reset_counters, methods=["POST"]),
+    Route("/_headrace/faults/{rule_id}", remove_fault, methods=["DELETE"]),
+]
