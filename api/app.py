@@ -8,6 +8,7 @@ from api import admin
 from api.context import Site
 from api.dispatch import Dispatch
 from api.pages import Pages
+from api.readiness import Readiness
 from api.sns import SNS
 from api.sqs import SQS
 from api.sts import STS
@@ -17,11 +18,33 @@ SERVICES = (SQS, SNS, STS)
 
 
 def create_app(
-    broker: Broker, site: Site, ids: Ids, *, on_broken: Callable[[], None] = lambda: None
+    broker: Broker,
+    site: Site,
+    ids: Ids,
+    *,
+    on_broken: Callable[[], None] = lambda: None,
+    readiness: Readiness | None = None,
+    log_requests: bool = False,
 ) -> Dispatch:
-    """The application over an open broker; ``on_broken``: the store has failed for good."""
+    """The application over an open broker.
+
+    ``on_broken``: the store has failed for good; ``log_requests``: write access logs.
+    """
     web = Starlette(
-        routes=[*admin.routes(site), *Pages(broker, site, on_broken=on_broken).routes()]
+        routes=[
+            *admin.routes(site),
+            *Pages(broker, site, on_broken=on_broken).routes(),
+        ]
     )
     web.state.broker = broker
-    return Dispatch(broker, site, SERVICES, ids, on_broken=on_broken, elsewhere=web)
+    # without a start to wait for it is over
+    web.state.readiness = readiness or Readiness(broker.check_writable, started=True)
+    return Dispatch(
+        broker,
+        site,
+        SERVICES,
+        ids,
+        on_broken=on_broken,
+        elsewhere=web,
+        log_requests=log_requests,
+    )

@@ -19,6 +19,7 @@ class Site(NamedTuple):
     region: str
     account: str
     public_url: str | None  # None: as the client calls it, by its Host header
+    queue_urls: str = "auto"  # the setting of that name
 
 
 def base_url(site: Site, scheme: str, host: bytes) -> str:
@@ -101,7 +102,9 @@ class Context:
 
     def queue_url(self, key: QueueKey) -> str:
         """The URL under which this client reaches a queue."""
-        return queue_url(self.base_url, key, default_region=self._site.region)
+        return queue_url(
+            self.base_url, key, default_region=self._site.region, shape=self._site.queue_urls
+        )
 
     # --- SNS ------------------------------------------------------------------------------------
 

@@ -13,9 +13,11 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 from pydantic_core import from_json
 
+from api import access_log
 from api.admin import PATHS as ADMIN_PATHS
 from api.context import Context, Site
 from api.errors import RequestTooLarge, UnknownOperation, WireError, wire_error
+from api.injections import DROPPED, GATEWAY_PAGES, InjectedError, call, drop
 from api.names import parse_queue_url
 from api.operation import Operation, Service
 from api.pages import PATHS as PAGE_PATHS
@@ -70,6 +72,7 @@ class _Identity(NamedTuple):
 class _JsonOperation(NamedTuple):
     """An operation with what the JSON protocol needs of it, looked up once."""
 
+    service: str
     operation: Operation
     validate_json: Callable[[bytes], Any]
 
@@ -122,20 +125,23 @@ class Dispatch:
         *,
         on_broken: Callable[[], None],
         elsewhere: Application,
+        log_requests: bool = False,
     ) -> None:
         """``services``: the first is the one that answers for what no service has.
 
         ``on_broken`` is called when the store has failed for good; ``elsewhere`` answers what is
-        not AWS's.
+        not AWS's.  ``log_requests``: write a line for each request (see ``api.access_log``).
         """
         self._broker = broker
         self._elsewhere = elsewhere
+        self._faults = broker.messages.faults
         self._site = site
         self._services = services
         self._on_broken = on_broken
+        self._log_requests = log_requests
         self._by_target = {
             f"{service.target_prefix}.{operation.name}".encode(): _JsonOperation(
-                operation, operation.request.__pydantic_validator__.validate_json
+                service.name, operation, operation.request.__pydantic_validator__.validate_json
             )
             for service in services
             if service.target_prefix
@@ -157,12 +163,14 @@ class Dispatch:
         headers: Headers = dict(scope["headers"])
         target = headers.get(b"x-amz-target")
         hangup = _Hangup(receive)
+        arrived_s = access_log.now_s() if self._log_requests else 0.0
+        body = b""
         try:
             _check_announced(headers.get(b"content-length", b"0"))
             message = await receive()
             if message["type"] == "http.disconnect":
                 return
-            body: bytes = message.get("body", b"")
+            body = message.get("body", b"")
             if message.get("more_body"):
                 body = await _read_rest(body, receive)
             if target is not None:
@@ -180,6 +188,26 @@ class Dispatch:
             )
         finally:
             hangup.close()
+        if self._log_requests:
+            identity = self._identity(headers.get(b"authorization", b""))
+            access_log.write(
+                request_id,
+                identity.account,
+                identity.region,
+                target=target,
+                scope=scope,
+                body=body,
+                status=answer.status,
+                error=answer.error.code if answer.error else None,
+                arrived_s=arrived_s,
+            )
+        if answer.error is not None:
+            if answer.status == DROPPED:
+                drop(cycle)
+                return
+            page = GATEWAY_PAGES.get(answer.status)
+            if page is not None:
+                answer = _Answer(answer.status, b"text/html", page)
         lines = _HEADER_LINES % (request_id.encode(), answer.content_type, len(answer.body))
         if answer.error is not None:
             if answer.error_header:
@@ -215,13 +243,16 @@ class Dispatch:
             if found is None:
                 name = target.decode("latin-1").rpartition(".")[2]
                 raise UnknownOperation(f"The action {name} is not valid for this endpoint.")
-            operation, validate_json = found
+            service, operation, validate_json = found
             ctx = self._context(headers, scope, headers.get(b"authorization", b""), hangup)
             try:
                 request = validate_json(body or b"{}")
             except ValidationError as error:
                 raise await _refusal(error, body, ctx) from None
-            result = await operation.handler(request, ctx)
+            if self._faults.active:
+                result = await call(service, operation, request, ctx)
+            else:
+                result = await operation.handler(request, ctx)
         except Exception as error:
             return _json_error(self._told(error))
         return _Answer(200, json.CONTENT_TYPE, json.encode_result(operation, result))
@@ -260,7 +291,10 @@ class Dispatch:
                 if shape_refusal is not None:
                     raise shape_refusal(operation.request, error) from None
                 raise await _refusal(error, values, ctx) from None
-            result = await operation.handler(request, ctx)
+            if self._faults.active:
+                result = await call(service.name, operation, request, ctx)
+            else:
+                result = await operation.handler(request, ctx)
         except Exception as error:
             told = self._told(error, query=True)
             if told.status == 500:
@@ -333,6 +367,8 @@ class Dispatch:
 
     def _told(self, error: Exception, *, query: bool = False) -> WireError:
         """An error as it goes on the wire; what nobody foresaw is logged, and said to nobody."""
+        if isinstance(error, InjectedError):
+            return error.told
         told = wire_error(error, query=query)
         if told.status == 500:
             logger.error("a request failed", exc_info=error)

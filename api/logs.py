@@ -24,14 +24,17 @@ class _Text(logging.Formatter):
 
 
 class _Json(logging.Formatter):
-    """One object a line: time, level, logger, message, and the traceback if there is one."""
+    """One object a line: time, level, logger, message, and the traceback if there is one.
+
+    A record with ``fields`` has those in place of a message.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
             "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%SZ"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            **getattr(record, "fields", {"message": record.getMessage()}),
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)

@@ -27,6 +27,13 @@ _BARE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,80}")
 _URL = re.compile(
     r"https?://(?P<host>\[[^]/?#]*\]|[^/?#:]*)(:\d*)?(?P<path>/[^?#]*)", re.IGNORECASE
 )
+#: what a client called, without the region that LocalStack's hosts begin with
+_CALLED = re.compile(
+    r"(?P<scheme>https?://)((?P<standard>sqs\.[a-z]{2}(-[a-z]+)+-\d\.)"
+    r"|(?P<domain>([a-z]{2}(-[a-z]+)+-\d\.)?queue\.))?(?P<host>.+)"
+)
+#: a name of LocalStack's in the public DNS: it and all below it are 127.0.0.1
+_LOOPBACK_NAME = "localhost.localstack.cloud"
 
 #: longer ones are not worth remembering, and name no queue: some 400 is what hosts and names take
 _URL_CHARACTERS_MAX = 1_024
@@ -83,8 +90,29 @@ def _parse_path(path: str) -> QueueReference | None:
     return None
 
 
-def queue_url(base_url: str, key: QueueKey, *, default_region: str) -> str:
-    """The URL of a queue; one of another region says so, for two queues must not share a URL."""
-    if key.region == default_region:
-        return f"{base_url}/{key.account}/{key.name}"
-    return f"{base_url}/queue/{key.region}/{key.account}/{key.name}"
+def queue_url(base_url: str, key: QueueKey, *, default_region: str, shape: str = "auto") -> str:
+    """The URL of a queue, in a shape that ``parse_queue_url`` understands.
+
+    ``auto``: a queue of another region says so, for two queues must not share a URL.  The other
+    shapes are those of LocalStack's ``SQS_ENDPOINT_STRATEGY``; ``dynamic`` is that of the host that
+    was called.
+    """
+    path = f"{key.account}/{key.name}"
+    called = _CALLED.fullmatch(base_url)
+    if called is not None and (host := _host_for_prefixes(called["host"])) is not None:
+        if shape == "standard" or (shape == "dynamic" and called["standard"]):
+            return f"{called['scheme']}sqs.{key.region}.{host}/{path}"
+        if shape == "domain" or (shape == "dynamic" and called["domain"]):
+            region = "" if key.region == default_region else f"{key.region}."
+            return f"{called['scheme']}{region}queue.{host}/{path}"
+    if shape == "off" or (shape != "path" and key.region == default_region):
+        return f"{base_url}/{path}"
+    return f"{base_url}/queue/{key.region}/{path}"
+
+
+def _host_for_prefixes(host: str) -> str | None:
+    """What a region can be put before so that the name still leads here; None: nothing."""
+    name, colon, port = host.rpartition(":") if re.search(r":\d+$", host) else (host, "", "")
+    if name == "localhost" or name.startswith("127.") or name == "[::1]":
+        return f"{_LOOPBACK_NAME}{colon}{port}"
+    return None if name.startswith("[") or re.fullmatch(r"[\d.]+", name) else host

@@ -3,27 +3,39 @@
 import asyncio
 import contextlib
 import gc
+import logging
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
 from api.app import create_app
+from api.client_environment import client_environment
+from api.compatibility import init_folders
 from api.context import Site
+from api.init_scripts import InitError, find_scripts, run_scripts
 from api.protocol import HttpProtocol
+from api.readiness import Readiness
 from api.settings import Settings
 from broker import (
+    AdjustableClock,
     Broker,
     DeliverySettings,
     RandomIds,
+    StorageError,
     StoreBroken,
     StoreUnusable,
     SystemClock,
     open_storage,
 )
+
+if TYPE_CHECKING:
+    from api.config import Declaration
+
+logger = logging.getLogger(__name__)
 
 #: how uvicorn is run; the benchmark's empty application runs the same way
 UVICORN_SETTINGS: dict[str, Any] = {
@@ -42,7 +54,7 @@ UVICORN_SETTINGS: dict[str, Any] = {
 
 
 class ServerError(Exception):
-    """The server cannot start; the text is one line that says why."""
+    """The server cannot start; each line of the text says one reason."""
 
 
 class _Server(uvicorn.Server):
@@ -67,6 +79,7 @@ class _Server(uvicorn.Server):
                 loop.remove_signal_handler(each)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's; then it answers, and says so."""
         await super().startup(sockets)
         self._tell_started()
 
@@ -98,9 +111,21 @@ def listen(host: str, port: int) -> socket.socket:
     return bound
 
 
-def _endpoint(settings: Settings, bound: socket.socket) -> str:
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"http://{host}:{bound.getsockname()[1]}"
+#: by what an address that stands for all of a machine's can be called from that machine
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 what is listened on
+
+
+def _endpoint(host: str, bound: socket.socket) -> str:
+    bracketed = f"[{host}]" if ":" in host else host
+    return f"http://{bracketed}:{bound.getsockname()[1]}"
+
+
+def _listen_on_all(settings: Settings, sockets: contextlib.ExitStack) -> list[socket.socket]:
+    also = [port for port in settings.also_port or () if port == 0 or port != settings.port]
+    return [
+        sockets.enter_context(contextlib.closing(listen(settings.host, port)))
+        for port in (settings.port, *also)
+    ]
 
 
 def _tune_garbage_collection() -> None:
@@ -129,23 +154,36 @@ def _delivery_settings(settings: Settings) -> DeliverySettings:
     )
 
 
-async def serve(settings: Settings, *, banner: Callable[[str, str], None]) -> int:
+async def serve(
+    settings: Settings,
+    environment: Mapping[str, str],
+    *,
+    declaration: "Declaration | None" = None,
+    started: Callable[[Sequence[str], str], None],
+) -> int:
     """Serve until a signal ends it; the exit status.
 
-    ``banner`` is called with endpoint and store once the server answers.  Raises ``ServerError``
-    if it cannot start.
+    ``environment`` is what the scripts of the start get to see, changed so that they call this
+    server.  What ``declaration`` declares is there before the first request is answered.
+    ``started`` is called with endpoints and store once that is done, the scripts have run, and the
+    server answers.  Raises ``ServerError`` if it cannot start.
     """
-    bound = listen(settings.host, settings.port)
-    with contextlib.closing(bound):
+    try:
+        scripts = find_scripts(init_folders(settings))
+    except InitError as error:
+        raise ServerError(str(error)) from None
+    with contextlib.ExitStack() as sockets:
+        bound = _listen_on_all(settings, sockets)
         ids = RandomIds()
         try:
             store = open_storage(settings.store, strict=settings.durability == "strict")
             broker = await Broker.open(
                 store,
-                SystemClock(),
+                AdjustableClock(SystemClock(), frozen=settings.clock == "frozen"),
                 ids,
                 block_deleted_names=settings.recreate_delay,
                 deliveries=_delivery_settings(settings),
+                timeline_events=settings.timeline_events,
             )
         except (StoreUnusable, StoreBroken) as error:
             raise ServerError(str(error)) from None
@@ -156,20 +194,112 @@ async def serve(settings: Settings, *, banner: Callable[[str, str], None]) -> in
             status = 1
             server.stop()
 
+        async def probe() -> None:
+            try:
+                await broker.check_writable()
+            except StoreBroken:
+                broken()
+                raise
+
+        readiness = Readiness(probe)
         app = create_app(
             broker,
-            Site(settings.region, settings.account, settings.public_url),
+            Site(settings.region, settings.account, settings.public_url, settings.queue_urls),
             ids,
+            readiness=readiness,
             on_broken=broken,
+            log_requests=settings.access_log,
         )
+        host = _LOOPBACK.get(settings.host, settings.host)
+        url = _endpoint(host, bound[0])
+
+        async def finish_start() -> None:
+            await run_scripts(
+                scripts,
+                readiness.scripts,
+                client_environment(environment, url=url, host=host, region=settings.region),
+                stop_at_failure=settings.init_failure == "stop",
+            )
+            readiness.started = True
+            started([_endpoint(settings.host, each) for each in bound], store.description)
+
+        rest = _RestOfStart(finish_start)
+
+        def stopping() -> None:
+            broker.stop_waiting()
+            rest.cancel()
+
         server = _Server(
             uvicorn.Config(app, **UVICORN_SETTINGS),
-            started=lambda: banner(_endpoint(settings, bound), store.description),
-            stopping=broker.stop_waiting,
+            started=lambda: rest.begin(failed=server.stop),
+            stopping=stopping,
         )
-        _tune_garbage_collection()
         try:
-            await server.serve(sockets=[bound])
+            if declaration is not None:
+                await _reconcile(broker, declaration, settings, url)
+            _tune_garbage_collection()
+            await server.serve(sockets=bound)
         finally:
+            failure = await rest.end()
             await broker.close()
+        if failure is not None:
+            raise ServerError(failure)
         return status
+
+
+class _RestOfStart:
+    """What is left to do when the server answers, as a task."""
+
+    def __init__(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._work = work
+        self._task: asyncio.Task[None] | None = None
+
+    def begin(self, *, failed: Callable[[], None]) -> None:
+        """Start it; should it fail, ``failed`` is called."""
+
+        def done(task: asyncio.Task[None]) -> None:
+            if not task.cancelled() and task.exception() is not None:
+                failed()
+
+        self._task = asyncio.create_task(self._work(), name="rest of the start")
+        self._task.add_done_callback(done)
+
+    def cancel(self) -> None:
+        """Have it not go on."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def end(self) -> str | None:
+        """Cancel it and wait for its end; why it has failed, if it has."""
+        self.cancel()
+        if self._task is None:
+            return None
+        await asyncio.wait({self._task})
+        try:
+            self._task.result()
+        except asyncio.CancelledError:
+            return None
+        except InitError as error:
+            return str(error)
+        return None
+
+
+async def _reconcile(
+    broker: Broker, declaration: "Declaration", settings: Settings, url: str
+) -> None:
+    """Make what is declared, and tell of it."""
+    from api.config import ConfigError, apply, plan
+
+    for line in declaration.warnings:
+        logger.warning("%s", line)
+    try:
+        changes = await plan(
+            broker, declaration, settings.reconcile, settings.account, settings.region
+        )
+        for line in changes.lines():
+            logger.info("%s", line)
+        await apply(broker, changes, base_url=settings.public_url or url)
+    except ConfigError as error:
+        raise ServerError(str(error)) from None
+    except StorageError as error:
+        raise ServerError(f"{declaration.file}: {error}") from None

@@ -4,13 +4,20 @@ The only reader of the environment.
 """
 
 import difflib
+import re
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 
 ENVIRONMENT_PREFIX = "HEADRACE_"
+#: what ``headrace exec`` tells its command
+URL_VARIABLE = f"{ENVIRONMENT_PREFIX}URL"
+
+#: what Kubernetes tells each container of a Service that is called headrace
+_SERVICE_LINK = re.compile(r"HEADRACE_(SERVICE_(HOST|PORT\w*)|PORT_\d+_\w+)")
+_SERVICE_LINK_VALUE = re.compile(r"(tcp|udp)://\S+")
 
 
 class SettingsError(Exception):
@@ -28,6 +35,14 @@ class Settings(BaseModel):
     port: Annotated[
         int, Field(ge=0, le=65_535, description="port to listen on; 0: any free one")
     ] = 4566
+    also_port: Annotated[
+        tuple[Annotated[int, Field(ge=0, le=65_535)], ...] | None,
+        Field(
+            examples=["PORT,PORT"],
+            description="further ports to listen on, such as 9324,4100, which clients of ElasticMQ"
+            " and GoAWS call",
+        ),
+    ] = None
     store: Annotated[
         str,
         Field(
@@ -66,6 +81,13 @@ class Settings(BaseModel):
             " by default what the client called (its Host header)",
         ),
     ] = None
+    queue_urls: Annotated[
+        Literal["auto", "standard", "domain", "path", "off", "dynamic"],
+        Field(
+            description="shape of QueueUrls. auto: /ACCOUNT/NAME, and /queue/REGION/ACCOUNT/NAME"
+            " in regions other than the default one; else as LocalStack's SQS_ENDPOINT_STRATEGY"
+        ),
+    ] = "auto"
     signing_cert_url: Annotated[
         str | None,
         Field(
@@ -144,11 +166,69 @@ class Settings(BaseModel):
             description="false: deliver to https endpoints and mail servers with any certificate"
         ),
     ] = True
+    clock: Annotated[
+        Literal["system", "frozen"],
+        Field(description="frozen: time stands still until it is advanced over /_headrace/clock"),
+    ] = "system"
     recreate_delay: Annotated[
         bool,
         Field(
             description="true: refuse to create a queue within 60 s of its deletion, as AWS does"
         ),
+    ] = False
+    config: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            examples=["FILE"],
+            description="queues, topics and subscriptions that are to be there: YAML or JSON, or an"
+            " elasticmq.conf or goaws.yaml",
+        ),
+    ] = None
+    reconcile: Annotated[
+        Literal["create", "update", "exact"],
+        Field(
+            description="what --config may do to what exists. create: nothing, only tell"
+            " differences. update: change it. exact: also delete what is not declared"
+        ),
+    ] = "create"
+    init_folder: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            examples=["FOLDER"],
+            description="scripts (.sh, .py) to run in order at the start, before Headrace is"
+            " healthy; by default those of /etc/localstack/init/ready.d and the like",
+        ),
+    ] = None
+    init_failure: Annotated[
+        Literal["stop", "continue"],
+        Field(description="what happens when such a script fails: Headrace ends, or goes on"),
+    ] = "stop"
+    compat: Annotated[
+        Literal["on", "off"],
+        Field(
+            description="on: heed the variables and files of LocalStack, ElasticMQ, GoAWS and"
+            " others, as far as they apply"
+        ),
+    ] = "on"
+    timeline_events: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=10_000_000,
+            description="how many events in the lives of messages are kept in memory; 0: none",
+        ),
+    ] = 100_000
+    admin: Annotated[
+        bool,
+        Field(
+            description="false: nothing under /_headrace/ but health, nothing under /_aws/, no"
+            " /metrics"
+        ),
+    ] = True
+    access_log: Annotated[
+        bool, Field(description="true: log a line for each request, at level info")
     ] = False
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Field(description="least level logged")
@@ -156,6 +236,11 @@ class Settings(BaseModel):
     log_format: Annotated[
         Literal["text", "json"], Field(description="one line of text, or one JSON object, each")
     ] = "text"
+
+    @field_validator("also_port", mode="before")
+    @classmethod
+    def _separate_ports(cls, value: Any) -> Any:
+        return value.split(",") if isinstance(value, str) else value
 
     @field_validator("smtp")
     @classmethod
@@ -228,17 +313,36 @@ def choices(field: FieldInfo) -> str:
     return "N" if annotation is int else "TEXT"
 
 
-def read_settings(options: Mapping[str, str], environment: Mapping[str, str]) -> Settings:
+class Carried(NamedTuple):
+    """A setting that was meant for another broker."""
+
+    value: str
+    source: str  # a variable, or a file
+
+
+def is_service_link(name: str, value: str) -> bool:
+    """Whether a variable is Kubernetes' word on where a Service called headrace is."""
+    is_address = name == environment_name("port") and _SERVICE_LINK_VALUE.fullmatch(value)
+    return bool(is_address or _SERVICE_LINK.fullmatch(name))
+
+
+def read_settings(
+    options: Mapping[str, str],
+    environment: Mapping[str, str],
+    carried: Mapping[str, Carried] | None = None,
+) -> Settings:
     """Settings from options (by field name), else the environment, else the defaults.
 
-    Raises ``SettingsError``, also for a ``HEADRACE_`` variable that does not exist: a typo there
-    must not pass in silence.
+    ``carried``: what holds instead of a default, by field name.  Raises ``SettingsError``, also for
+    a ``HEADRACE_`` variable that does not exist: a typo there must not pass in silence.
     """
     known = {environment_name(field): field for field in Settings.model_fields}
-    given: dict[str, str] = {}
-    source: dict[str, str] = {}
+    given = {field: each.value for field, each in (carried or {}).items()}
+    source = {field: each.source for field, each in (carried or {}).items()}
     for name, value in environment.items():
-        if not name.startswith(ENVIRONMENT_PREFIX):
+        if not name.startswith(ENVIRONMENT_PREFIX) or name == URL_VARIABLE:
+            continue
+        if is_service_link(name, value):
             continue
         if name not in known:
             # compared without the prefix, which would make any two names look alike

@@ -7,7 +7,7 @@ modules are the broker's own.
 from broker.arns import partition, queue_arn
 from broker.broker import Broker
 from broker.callers import Caller
-from broker.clock import Clock, SystemClock, Timer
+from broker.clock import AdjustableClock, Clock, SystemClock, Timer
 from broker.deliveries.http import is_http_endpoint
 from broker.deliveries.settings import DeliverySettings
 from broker.deliveries.smtp import MailServer
@@ -20,19 +20,29 @@ from broker.publishing import PublishedMessage
 from broker.queue_attributes import QUEUE_ATTRIBUTE_NAMES
 from broker.sms import OriginationNumber
 from broker.subscriptions import SubscriptionListing
+from broker.timekeeping import QueueTurn, Timekeeper, Turn
 from broker.topic_messages import TopicDraft
 from broker.values import Draft, Received, Sent
 from broker.waiting import Hangup
 from storage import Storage, open_storage
 from storage.errors import StorageError, StoreBroken, StoreUnusable, StoreUnwritable, UnknownQueue
-from storage.records import MessageAttribute, MoveTask, MoveTaskStatus, QueueKey, QueueRecord
+from storage.records import (
+    Counts,
+    MessageAttribute,
+    MoveTask,
+    MoveTaskStatus,
+    QueueKey,
+    QueueRecord,
+)
 from storage.topic_records import Delivery, DeliveryFilter, DeliveryStatus
 
 __all__ = [
     "QUEUE_ATTRIBUTE_NAMES",
+    "AdjustableClock",
     "Broker",
     "Caller",
     "Clock",
+    "Counts",
     "Delivery",
     "DeliveryFilter",
     "DeliverySettings",
@@ -48,6 +58,7 @@ __all__ = [
     "PublishedMessage",
     "QueueKey",
     "QueueRecord",
+    "QueueTurn",
     "RandomIds",
     "RawAttribute",
     "Received",
@@ -59,8 +70,10 @@ __all__ = [
     "StoreUnwritable",
     "SubscriptionListing",
     "SystemClock",
+    "Timekeeper",
     "Timer",
     "TopicDraft",
+    "Turn",
     "UnknownQueue",
     "check_email_endpoint",
     "delivery_document",

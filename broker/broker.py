@@ -1,17 +1,17 @@
 """The broker: its verbs by area, and what runs beside them."""
 
-import asyncio
-
 from broker.callers import Caller
-from broker.clock import Clock, Sleeper
+from broker.clock import AdjustableClock, Clock
 from broker.courier import Courier
 from broker.deliveries.pump import Pump
 from broker.deliveries.settings import DeliverySettings
 from broker.delivery_status import DeliveryStatusLog
 from broker.explanations import Explanations
 from broker.ids import Ids
+from broker.lives import Lives
 from broker.messages import Messages
 from broker.move_tasks import MoveTasks
+from broker.observer import Observer
 from broker.outbox import Outbox
 from broker.phones import Phones
 from broker.platforms import Platforms
@@ -23,19 +23,20 @@ from broker.replays import Replays
 from broker.seals import Seal
 from broker.signatures import Signatures
 from broker.sms import Sms
+from broker.statistics import Survey
 from broker.subscriptions import Subscriptions
+from broker.sweeping import Sweeper
+from broker.timekeeping import Timekeeper
+from broker.timeline import EVENTS_MAX
 from broker.topic_errors import TopicError
 from broker.topic_messages import TopicDraft
 from broker.topics import Topics
 from broker.waiting import WaitingRoom
 from storage.contract import Storage
-from storage.errors import StoreBroken, StoreUnwritable
+from storage.topic_records import DocumentChange, DocumentKey
 
-_SWEEP_LIMIT = 1_000
-#: Sweeping frees space, nothing depends on when it happens: not more often than this …
-_SWEEP_PAUSE_MS = 1_000
-#: … and not less often, for what a store cannot foresee (a purge, a deleted queue).
-_SWEEP_INTERVAL_MS = 60_000
+#: where it is written when somebody asks whether that is possible
+_PROBE = DocumentKey("probe", "", "", "written at")
 
 
 class Broker:
@@ -50,18 +51,37 @@ class Broker:
         *,
         block_deleted_names: bool,
         deliveries: DeliverySettings,
+        timeline_events: int,
     ) -> None:
         self._store = store
         self._clock = clock
         seal = Seal(secret)
         self.waiting = WaitingRoom(clock)
         store.on_change(self.waiting.changed)
-        self.queues = Queues(store, clock, seal, block_deleted_names=block_deleted_names)
-        self.messages = Messages(store, clock, ids, seal, self.waiting)
-        self.move_tasks = MoveTasks(store, clock, ids)
-        self._sweeper: asyncio.Task[None] | None = None
+        self.observer = Observer(timeline_events)
+        store.on_commit(self.observer.statistics.committed)
+        self.survey = Survey(store, clock, self.observer.statistics)
+        self.queues = Queues(
+            store, clock, seal, self.observer, block_deleted_names=block_deleted_names
+        )
+        self.messages = Messages(store, clock, ids, seal, self.waiting, self.observer)
+        self.move_tasks = MoveTasks(store, clock, ids, self.observer)
         self.store_description = store.description
         self._open_topics(store, clock, ids, seal, deliveries)
+        self._sweeper = Sweeper(store, clock, self.topics.trim_archives)
+        #: None: the clock cannot be turned
+        self.timekeeper: Timekeeper | None = None
+        if isinstance(clock, AdjustableClock):
+            self.timekeeper = Timekeeper(
+                store,
+                clock,
+                self.observer.statistics,
+                waiting=self.waiting,
+                pump=self._pump,
+                move_tasks=self.move_tasks,
+                replays=self._replays,
+                sweeper=self._sweeper,
+            )
 
     def _open_topics(
         self, store: Storage, clock: Clock, ids: Ids, seal: Seal, deliveries: DeliverySettings
@@ -77,9 +97,16 @@ class Broker:
         copies = QueueCopies(store, self.messages)
         recent = RecentPublications()
         status_log = DeliveryStatusLog(ids)
-        self._replays = Replays(store, clock, ids, copies, self.signatures)
+        self._replays = Replays(store, clock, ids, copies, self.signatures, self.observer)
         self._courier = Courier(
-            store, clock, self.signatures, copies, self.phones, status_log, deliveries
+            store,
+            clock,
+            self.signatures,
+            copies,
+            self.phones,
+            status_log,
+            deliveries,
+            self.observer,
         )
         self._pump = Pump(store, clock, self._courier.attempt)
         self.outbox = Outbox(store, clock, copies, self.signatures, self._pump, deliveries)
@@ -106,8 +133,10 @@ class Broker:
             status_log=status_log,
             recent=recent,
             replays=self._replays,
+            observer=self.observer,
         )
         self.explanations = Explanations(store, clock, recent)
+        self.lives = Lives(store, clock, self.observer.timeline, self.explanations)
 
     @classmethod
     async def open(
@@ -118,10 +147,12 @@ class Broker:
         *,
         block_deleted_names: bool = False,
         deliveries: DeliverySettings | None = None,
+        timeline_events: int = EVENTS_MAX,
     ) -> "Broker":
         """Open the store and begin to serve from it; raises ``StoreUnusable``.
 
         ``deliveries``: where deliveries may go; a mail server's URL in it has been checked.
+        ``timeline_events``: how many of the latest events are kept in memory; 0: none.
         """
         await store.open()
         secret = await store.keep_secret("seal", ids.secret())
@@ -132,24 +163,30 @@ class Broker:
             secret,
             block_deleted_names=block_deleted_names,
             deliveries=deliveries or DeliverySettings(),
+            timeline_events=timeline_events,
         )
         await broker.move_tasks.resume()
         await broker.outbox.resume()
         await broker._pump.start()
         await broker._replays.resume()
-        broker._sweeper = asyncio.create_task(broker._sweep(), name="sweeper")
+        broker._sweeper.start()
         return broker
+
+    async def check_writable(self) -> None:
+        """Write a few bytes to the store; raises ``StorageError`` if it does not take them."""
+        last = await self._store.get_document(_PROBE)
+        change = DocumentChange(_PROBE, last, str(self._clock.now_ms()))
+        await self._store.change_documents([change])
 
     def stop_waiting(self) -> None:
         """Answer all parked receives with what there is: nothing.  None parks from now on."""
         self.waiting.close()
+        self.messages.faults.stop()
 
     async def close(self) -> None:
         """End what runs, and close the store."""
         self.stop_waiting()
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            await asyncio.gather(self._sweeper, return_exceptions=True)
+        await self._sweeper.stop()
         await self.move_tasks.stop()
         await self._replays.stop()
         await self._pump.stop()
@@ -171,24 +208,3 @@ class Broker:
             )
         except TopicError:
             return  # the topic is gone, or takes no such messages
-
-    async def _sweep(self) -> None:
-        """Have the store remove, in small steps, what nobody can see any more."""
-        archives_due_ms = 0
-        while True:
-            now_ms = self._clock.now_ms()
-            try:
-                next_ms = await self._store.sweep(now_ms=now_ms, limit=_SWEEP_LIMIT)
-                if now_ms >= archives_due_ms:
-                    await self.topics.trim_archives()
-                    archives_due_ms = now_ms + _SWEEP_INTERVAL_MS
-            except StoreUnwritable:
-                next_ms = None
-            except StoreBroken:
-                return  # the store has said so itself
-            if next_ms is not None and next_ms <= now_ms:
-                await asyncio.sleep(0)  # more to do at once, after whoever is waiting
-                continue
-            latest_ms = now_ms + _SWEEP_INTERVAL_MS
-            next_ms = latest_ms if next_ms is None else min(next_ms, latest_ms)
-            await Sleeper().sleep_until(self._clock, max(next_ms, now_ms + _SWEEP_PAUSE_MS))

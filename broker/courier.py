@@ -9,7 +9,7 @@ from broker.deliveries.aws import FirehoseTransport, LambdaTransport, Signer
 from broker.deliveries.files import FirehoseFiles
 from broker.deliveries.http import HttpTransport
 from broker.deliveries.pump import Attempted
-from broker.deliveries.settings import PHONE, DeliverySettings
+from broker.deliveries.settings import MISSING, PHONE, DeliverySettings
 from broker.deliveries.smtp import SmtpTransport
 from broker.deliveries.tls import Trust
 from broker.delivery_policies import (
@@ -31,6 +31,7 @@ from broker.mails import (
     notification_mail,
     unsubscribe_mail,
 )
+from broker.observer import Observer
 from broker.phones import Phones
 from broker.queue_copies import QueueCopies, is_raw
 from broker.renderings import Rendering
@@ -143,6 +144,7 @@ class Courier:
         phones: Phones,
         status_log: DeliveryStatusLog,
         settings: DeliverySettings,
+        observer: Observer,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -151,6 +153,7 @@ class Courier:
         self._phones = phones
         self._status_log = status_log
         self._settings = settings
+        self._observer = observer
         trust = Trust(verify=settings.verify_tls, ca_file=settings.ca_file)
         self._http = HttpTransport(trust, max_connections=_CONNECTIONS_MAX)
         self._smtp = None if settings.smtp_url is None else SmtpTransport(settings.smtp_url, trust)
@@ -343,10 +346,21 @@ class Courier:
             if delay_ms is not None:
                 settled = details._replace(due_at_ms=now_ms + delay_ms)
                 await self._store.settle_delivery(parcel.delivery_id, settled, now_ms=now_ms)
+                self._observer.attempted(parcel.publication, settled, now_ms)
                 return
             settled = await self._give_up(parcel, details, now_ms)
+            logger.warning(
+                "delivery %d by %s, subscription %s: %s after %d attempts: %s",
+                parcel.delivery_id,
+                details.protocol,
+                details.subscription_id,
+                settled.status.value,
+                details.attempts,
+                details.response,
+            )
             if details.protocol == "application":
                 await self._phones.given_up(parcel.publication, settled)
+        self._observer.attempted(parcel.publication, settled, now_ms)
         self._status_log.write(parcel.topic_attributes, parcel.publication, settled)
 
     @staticmethod
@@ -385,6 +399,7 @@ class Courier:
                 except UnknownQueue:  # deleted at this moment
                     pass
                 else:
+                    self._observer.copied(parcel.publication, [copy], now_ms)
                     return settled
         settled = _finished(details, DeliveryStatus.FAILED, now_ms)
         await self._store.settle_delivery(parcel.delivery_id, settled, now_ms=now_ms)
@@ -402,7 +417,7 @@ def without_transport(delivery: NewDelivery, *, now_ms: int) -> NewDelivery:
     return delivery._replace(
         status=DeliveryStatus.WAITING,
         due_at_ms=None,
-        response=f"nothing is configured for the protocol {delivery.protocol}",
+        response=MISSING[delivery.protocol],
     )
 
 

@@ -13,6 +13,7 @@ from broker.envelopes import ProtocolMessages
 from broker.errors import BrokerError, QueueDoesNotExist
 from broker.fanouts import Fanouts, Recipient
 from broker.ids import Ids
+from broker.observer import Observer
 from broker.outbox import Outbox
 from broker.phones import Phones
 from broker.platforms import Platforms, check_platform_entry
@@ -94,6 +95,7 @@ class Publisher:
         status_log: DeliveryStatusLog,
         recent: RecentPublications,
         replays: Replays,
+        observer: Observer,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -107,6 +109,7 @@ class Publisher:
         self._status_log = status_log
         self._recent = recent
         self._replays = replays
+        self._observer = observer
         self._fanouts = Fanouts(store)
 
     async def publish(
@@ -213,6 +216,8 @@ class Publisher:
     def _after(self, topic: TopicRecord, composed: _Composed) -> None:
         """What remains to be done when a publication is stored."""
         publication, _, deliveries, *_ = composed.publishing
+        copies = len(composed.queue_message_ids)
+        self._observer.published(composed.publishing, copies, publication.published_at_ms)
         self._outbox.accepted(deliveries)
         if composed.publishing.archived:
             self._replays.archived(topic.topic_id)
@@ -422,6 +427,7 @@ class Publisher:
                 delivery = delivery._replace(status=DeliveryStatus.FAILED, response=problem)
         publishing = Publishing(publication, [], [delivery])
         await self._store.publish(None, [publishing], now_ms=now_ms, deduplication_window_ms=0)
+        self._observer.published(publishing, 0, now_ms)
         self._outbox.accepted([delivery])
         return PublishedMessage(publication.message_id, None)
 

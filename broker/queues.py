@@ -18,6 +18,7 @@ from broker.errors import (
     QueueDoesNotExist,
     QueueNameExists,
 )
+from broker.observer import Observer
 from broker.policies import (
     OWNER_ACTIONS,
     SHAREABLE_ACTIONS,
@@ -52,12 +53,19 @@ class Queues:
     """Verbs on queues as a whole."""
 
     def __init__(
-        self, store: Storage, clock: Clock, seal: Seal, *, block_deleted_names: bool = False
+        self,
+        store: Storage,
+        clock: Clock,
+        seal: Seal,
+        observer: Observer,
+        *,
+        block_deleted_names: bool = False,
     ) -> None:
         """``block_deleted_names``: refuse to create a queue within 60 s of its deletion."""
         self._store = store
         self._clock = clock
         self._seal = seal
+        self._observer = observer
         self._block_deleted_names = block_deleted_names
 
     async def get(self, key: QueueKey) -> QueueRecord:
@@ -107,10 +115,12 @@ class Queues:
     async def delete(self, key: QueueKey) -> None:
         """Remove the queue and all that it holds."""
         record = await self.get(key)
+        now_ms = self._clock.now_ms()
         try:
-            await self._store.delete_queue(record.queue_id, now_ms=self._clock.now_ms())
+            await self._store.delete_queue(record.queue_id, now_ms=now_ms)
         except UnknownQueue:
             raise QueueDoesNotExist from None
+        self._observer.queue_deleted(record, now_ms)
 
     async def purge(self, key: QueueKey) -> None:
         """Remove all messages and the deduplication history; once in 60 seconds."""
@@ -120,6 +130,7 @@ class Queues:
         if purged_at_ms is not None and now_ms < purged_at_ms + limits.PURGE_INTERVAL_MS:
             raise PurgeQueueInProgress(key.name)
         await self._store.purge_queue(record.queue_id, now_ms=now_ms)
+        self._observer.purged(record.queue_id, now_ms)
 
     # --- listing --------------------------------------------------------------------------------
 

@@ -4,13 +4,19 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from api.readiness import Readiness
 from broker import Broker
 
 
 async def health(request: Request) -> JSONResponse:
-    """Whether this server serves, and from what."""
+    """Whether this server serves, and from what: 200, or 503 while it starts or cannot store."""
     broker: Broker = request.app.state.broker
-    return JSONResponse({"status": "ok", "store": broker.store_description})
+    readiness: Readiness = request.app.state.readiness
+    status, problem = await readiness.status()
+    document = {"status": status, "store": broker.store_description}
+    if problem is not None:
+        document["problem"] = problem
+    return JSONResponse(document, 200 if status == "ok" else 503)
 
 
 ROUTES = [Route(path, health, methods=["GET"]) for path in ("/_headrace/health", "/health")]

@@ -18,6 +18,7 @@ from pathlib import Path
 from tests.bench.backlog import FEW, backlog
 from tests.bench.client import BenchError
 from tests.bench.deliveries import deliveries
+from tests.bench.exec import exec_overhead
 from tests.bench.fan_out import fan_out
 from tests.bench.filters import filters
 from tests.bench.load import ensure_wrk
@@ -33,6 +34,7 @@ BACKLOG = ("backlog", "rss", "restart")
 #: All of these are about strict SQLite.
 SINGLE: dict[str, Stage] = {
     "start": starts,
+    "exec": exec_overhead,
     "polls": polls,
     "fanout": fan_out,
     "filters": filters,

@@ -73,13 +73,20 @@ async def running(
     public_url: str | None = None,
     block_deleted_names: bool = False,
     deliveries: DeliverySettings | None = None,
+    timeline_events: int = 100_000,
+    log_requests: bool = False,
 ) -> AsyncIterator[Server]:
     """A server over a store that is not open yet; both are closed in the end."""
     ids = CountedIds()
     broker = await Broker.open(
-        store, clock, ids, block_deleted_names=block_deleted_names, deliveries=deliveries
+        store,
+        clock,
+        ids,
+        block_deleted_names=block_deleted_names,
+        deliveries=deliveries,
+        timeline_events=timeline_events,
     )
-    app = create_app(broker, Site(REGION, ACCOUNT, public_url), ids)
+    app = create_app(broker, Site(REGION, ACCOUNT, public_url), ids, log_requests=log_requests)
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url=ENDPOINT, timeout=None) as http:  # noqa: S113
         try:
