@@ -417,7 +417,7 @@ def without_transport(delivery: NewDelivery, *, now_ms: int) -> NewDelivery:
     return delivery._replace(
         status=DeliveryStatus.WAITING,
         due_at_ms=None,
-        response=MISSING[delivery.protocol],
+        response=MISSING.get(delivery.protocol, "nothing is delivered"),
     )
 
 
