@@ -3,8 +3,10 @@
 from collections.abc import Callable
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 
 from api import admin
+from api.admin.protection import SameOrigin, tell
 from api.context import Site
 from api.dispatch import Dispatch
 from api.pages import Pages
@@ -25,16 +27,19 @@ def create_app(
     on_broken: Callable[[], None] = lambda: None,
     readiness: Readiness | None = None,
     log_requests: bool = False,
+    with_admin: bool = True,
 ) -> Dispatch:
     """The application over an open broker.
 
-    ``on_broken``: the store has failed for good; ``log_requests``: write access logs.
+    ``on_broken``: the store has failed for good; ``log_requests``: write access logs;
+    ``with_admin``: serve the admin API, not only health.
     """
     web = Starlette(
         routes=[
-            *admin.routes(site),
+            *admin.routes(site, admin=with_admin),
             *Pages(broker, site, on_broken=on_broken).routes(),
-        ]
+        ],
+        exception_handlers={HTTPException: tell},
     )
     web.state.broker = broker
     # without a start to wait for it is over
@@ -45,6 +50,6 @@ def create_app(
         SERVICES,
         ids,
         on_broken=on_broken,
-        elsewhere=web,
+        elsewhere=SameOrigin(web),
         log_requests=log_requests,
     )

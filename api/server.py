@@ -209,6 +209,7 @@ async def serve(
             readiness=readiness,
             on_broken=broken,
             log_requests=settings.access_log,
+            with_admin=settings.admin,
         )
         host = _LOOPBACK.get(settings.host, settings.host)
         url = _endpoint(host, bound[0])

@@ -4,15 +4,17 @@ What callers need stands here, in ``broker.errors`` and in ``broker.topic_errors
 modules are the broker's own.
 """
 
-from broker.arns import partition, queue_arn
+from broker.arns import parse_queue_arn, partition, queue_arn
 from broker.broker import Broker
 from broker.callers import Caller
 from broker.clock import AdjustableClock, Clock, SystemClock, Timer
 from broker.deliveries.http import is_http_endpoint
 from broker.deliveries.settings import DeliverySettings
 from broker.deliveries.smtp import MailServer
+from broker.envelopes import timestamp_text
 from broker.explanations import delivery_document, message_for
 from broker.ids import Ids, RandomIds
+from broker.inspection import Condition, MessageView, QueueView
 from broker.mails import check_email_endpoint
 from broker.message_attributes import RawAttribute
 from broker.move_tasks import task_handle
@@ -25,6 +27,7 @@ from broker.topic_messages import TopicDraft
 from broker.values import Draft, Received, Sent
 from broker.waiting import Hangup
 from storage import Storage, open_storage
+from storage.admin_records import Checkpoint, MessageState, PeekFilter, Scope
 from storage.errors import StorageError, StoreBroken, StoreUnusable, StoreUnwritable, UnknownQueue
 from storage.records import (
     Counts,
@@ -41,7 +44,9 @@ __all__ = [
     "AdjustableClock",
     "Broker",
     "Caller",
+    "Checkpoint",
     "Clock",
+    "Condition",
     "Counts",
     "Delivery",
     "DeliveryFilter",
@@ -52,16 +57,21 @@ __all__ = [
     "Ids",
     "MailServer",
     "MessageAttribute",
+    "MessageState",
+    "MessageView",
     "MoveTask",
     "MoveTaskStatus",
     "OriginationNumber",
+    "PeekFilter",
     "PublishedMessage",
     "QueueKey",
     "QueueRecord",
     "QueueTurn",
+    "QueueView",
     "RandomIds",
     "RawAttribute",
     "Received",
+    "Scope",
     "Sent",
     "Storage",
     "StorageError",
@@ -80,7 +90,9 @@ __all__ = [
     "is_http_endpoint",
     "message_for",
     "open_storage",
+    "parse_queue_arn",
     "partition",
     "queue_arn",
     "task_handle",
+    "timestamp_text",
 ]

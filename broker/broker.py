@@ -8,6 +8,7 @@ from broker.deliveries.settings import DeliverySettings
 from broker.delivery_status import DeliveryStatusLog
 from broker.explanations import Explanations
 from broker.ids import Ids
+from broker.inspection import Inspection
 from broker.lives import Lives
 from broker.messages import Messages
 from broker.move_tasks import MoveTasks
@@ -69,6 +70,16 @@ class Broker:
         self.store_description = store.description
         self._open_topics(store, clock, ids, seal, deliveries)
         self._sweeper = Sweeper(store, clock, self.topics.trim_archives)
+        self.inspection = Inspection(
+            store,
+            clock,
+            ids,
+            waiting=self.waiting,
+            pump=self._pump,
+            move_tasks=self.move_tasks,
+            replays=self._replays,
+            sweeper=self._sweeper,
+        )
         #: None: the clock cannot be turned
         self.timekeeper: Timekeeper | None = None
         if isinstance(clock, AdjustableClock):

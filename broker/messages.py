@@ -95,7 +95,7 @@ class Messages:
         )
         self._observer.sent(record.queue_id, message, added, now_ms)
         return Sent(
-            added.message_id, _sequence_number(added.sequence) if record.settings.fifo else None
+            added.message_id, sequence_number(added.sequence) if record.settings.fifo else None
         )
 
     async def send_batch(
@@ -141,7 +141,7 @@ class Messages:
         for (queue_id, message), each in zip(accepted, added, strict=True):
             self._observer.sent(queue_id, message, each, now_ms)
         if record.settings.fifo:  # all were accepted, some perhaps as duplicates of others
-            return [Sent(each.message_id, _sequence_number(each.sequence)) for each in added]
+            return [Sent(each.message_id, sequence_number(each.sequence)) for each in added]
         return answers
 
     def message_of(
@@ -398,7 +398,7 @@ class Messages:
                         record.queue_id, claim.sequence, claim.receive_count, claim.claimed_at_ms
                     ),
                 ),
-                _sequence_number(claim.sequence) if fifo else None,
+                sequence_number(claim.sequence) if fifo else None,
             )
             for claim in claimed.messages
         ]
@@ -528,7 +528,7 @@ class Messages:
         return receipt
 
 
-def _sequence_number(sequence: int) -> str:
+def sequence_number(sequence: int) -> str:
     """Twenty digits, as AWS writes them."""
     return str(10**19 + sequence)
 

@@ -6,7 +6,8 @@ if another was quicker.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import Enum
 from typing import Protocol
 
@@ -64,6 +65,7 @@ class WaitingRoom:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lobbies: dict[int, Lobby] = {}
+        self._watchers: set[Callable[[], None]] = set()
         self.closed = False
         #: how many receives that might wait have ended
         self.ended = 0
@@ -77,6 +79,22 @@ class WaitingRoom:
     def under_way(self) -> int:
         """How many receives that may wait are looking for messages just now."""
         return sum(lobby.inside - len(lobby.parked) for lobby in self._lobbies.values())
+
+    @contextmanager
+    def watched(self, changed: Callable[[], None]) -> Iterator[None]:
+        """Have ``changed`` called after whatever may change what a queue holds, but time itself.
+
+        Of any queue: a message that leaves one without being deleted arrives in another.
+        """
+        self._watchers.add(changed)
+        try:
+            yield
+        finally:
+            self._watchers.remove(changed)
+
+    def _tell_watchers(self) -> None:
+        for changed in self._watchers:
+            changed()
 
     def enter(self, queue_id: int) -> Lobby:
         """Come in before the first claim, so that no change goes unseen."""
@@ -97,6 +115,8 @@ class WaitingRoom:
 
     def changed(self, queue_id: int, messages: int) -> None:
         """That many messages of a queue may have become receivable."""
+        if self._watchers:
+            self._tell_watchers()
         lobby = self._lobbies.get(queue_id)
         if lobby is not None:
             lobby.changes += 1
@@ -104,6 +124,8 @@ class WaitingRoom:
 
     def handed_out(self, queue_id: int, hidden_until_ms: int, now_ms: int) -> None:
         """Messages of a queue were handed out; they come back at that moment if not deleted."""
+        if self._watchers:
+            self._tell_watchers()
         lobby = self._lobbies.get(queue_id)
         if lobby is None or not lobby.parked:
             return
@@ -114,6 +136,8 @@ class WaitingRoom:
 
     def deleted(self, queue_id: int) -> None:
         """Messages in flight have become fewer: who waits for that may go on, one after another."""
+        if self._watchers:
+            self._tell_watchers()
         lobby = self._lobbies.get(queue_id)
         if lobby is not None and lobby.over_limit:
             lobby.over_limit = False
@@ -122,6 +146,7 @@ class WaitingRoom:
     def close(self) -> None:
         """Wake everybody, and let nobody park from now on."""
         self.closed = True
+        self._tell_watchers()
         for lobby in self._lobbies.values():
             lobby.wake(len(lobby.parked), Wake.CLOSED)
 

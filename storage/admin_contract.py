@@ -15,6 +15,7 @@ from storage.admin_records import (
     Transfer,
 )
 from storage.records import Counts, QueueRecord
+from storage.topic_records import TopicRecord
 
 
 class AdminStorage(Protocol):
@@ -43,6 +44,9 @@ class AdminStorage(Protocol):
 
     async def all_queues(self) -> list[QueueRecord]:
         """Every queue of every account and region, in no particular order."""
+
+    async def all_topics(self) -> list[TopicRecord]:
+        """Every topic of every account and region, in no particular order."""
 
     async def survey_queues(
         self, queue_ids: Sequence[int], *, now_ms: int

@@ -176,6 +176,11 @@ class Counts(NamedTuple):
     in_flight: int
     delayed: int
 
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.visible + self.in_flight + self.delayed
+
 
 class Movable(NamedTuple):
     """A receivable message of a dead-letter queue and the queue it came from, if known."""

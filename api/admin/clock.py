@@ -9,8 +9,9 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
+from api.admin.describing import PLACE, DescribedRoute, Doc
 from api.admin.requests import BadRequest, answer, json_object
 from api.context import Site
 from broker import Broker, Counts, QueueTurn, Timekeeper, Turn
@@ -87,12 +88,37 @@ def routes(site: Site) -> list[BaseRoute]:
         return JSONResponse({**_shown(timekeeper), **_told(turn)})
 
     return [
-        Route("/_headrace/clock", read, methods=["GET"]),
-        Route("/_headrace/clock/freeze", freeze, methods=["POST"]),
-        Route("/_headrace/clock/resume", resume, methods=["POST"]),
-        Route("/_headrace/clock/set", set_, methods=["POST"]),
-        Route("/_headrace/clock/advance", advance, methods=["POST"]),
+        DescribedRoute("/_headrace/clock", read, methods=["GET"], doc=Doc()),
+        DescribedRoute("/_headrace/clock/freeze", freeze, methods=["POST"], doc=Doc()),
+        DescribedRoute("/_headrace/clock/resume", resume, methods=["POST"], doc=Doc()),
+        DescribedRoute("/_headrace/clock/set", set_, methods=["POST"], doc=_SET),
+        DescribedRoute("/_headrace/clock/advance", advance, methods=["POST"], doc=_ADVANCE),
     ]
+
+
+_SET = Doc(
+    query=PLACE,
+    body={
+        "type": "object",
+        "description": _MOMENTS,
+        "required": ["now"],
+        "properties": {"now": {"type": ["string", "integer"]}},
+    },
+)
+_ADVANCE = Doc(
+    query=PLACE,
+    body={
+        "type": "object",
+        "description": _AMOUNTS,
+        "minProperties": 1,
+        "maxProperties": 1,
+        "properties": {
+            "milliseconds": {"type": "number", "minimum": 0},
+            "seconds": {"type": "number", "minimum": 0},
+            "duration": {"type": "string"},
+        },
+    },
+)
 
 
 def _timekeeper(request: Request) -> Timekeeper:

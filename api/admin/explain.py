@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import ValidationError
 from starlette.requests import Request
-from starlette.routing import Route
 
+from api.admin.describing import NOT_FOUND, DescribedRoute, Doc, Parameter
 from api.admin.requests import BadRequest, Json, answer, json_object
 from api.operation import Blob, Wire
 from broker import Broker, Caller, RawAttribute, TopicDraft
@@ -79,7 +79,29 @@ def _caller(arn: str) -> Caller:
     return Caller(parts[4], parts[3], "", signed=True)
 
 
+_PUBLISHED = Doc(
+    query=(
+        Parameter("topicArn", "The topic.", {"type": "string"}, required=True),
+        Parameter("messageId", "What Publish answered.", {"type": "string"}, required=True),
+    ),
+    statuses=NOT_FOUND,
+)
+_UNPUBLISHED = Doc(
+    body={
+        "type": "object",
+        "description": "As the parameters of a Publish.",
+        "required": ["TopicArn", "Message"],
+        "properties": {
+            "TopicArn": {"type": "string"},
+            "Message": {"type": "string"},
+            "MessageStructure": {"type": "string"},
+            "MessageAttributes": {"type": "object"},
+        },
+    },
+    statuses=NOT_FOUND,
+)
+
 ROUTES = [
-    Route("/_headrace/sns/explain", explain_published, methods=["GET"]),
-    Route("/_headrace/sns/explain", explain_draft, methods=["POST"]),
+    DescribedRoute("/_headrace/sns/explain", explain_published, methods=["GET"], doc=_PUBLISHED),
+    DescribedRoute("/_headrace/sns/explain", explain_draft, methods=["POST"], doc=_UNPUBLISHED),
 ]

@@ -4,8 +4,8 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
+from api.admin.describing import NOT_FOUND, DescribedRoute, Doc
 from api.admin.requests import BadRequest, answer, json_object
 from api.sns import SNS
 from api.sqs import SQS
@@ -81,10 +81,34 @@ async def reset_counters(request: Request) -> JSONResponse:
     return JSONResponse({"faults": broker.messages.faults.documents()})
 
 
+_FAULTS = "/_headrace/faults"
+_ADDED = Doc(
+    body={
+        "type": "object",
+        "description": "A rule, as docs/faults.md has it.",
+        "required": ["fault"],
+        "properties": {
+            "id": {"type": "string"},
+            "seed": {"type": ["string", "integer"]},
+            "match": {"type": "object"},
+            "fault": {"type": "object"},
+            "probability": {"type": "number", "minimum": 0, "maximum": 1},
+            "every": {"type": "integer", "minimum": 1},
+            "times": {"type": "integer", "minimum": 1},
+        },
+    },
+    success=201,
+)
+
 ROUTES = [
-    Route("/_headrace/faults", list_faults, methods=["GET"]),
-    Route("/_headrace/faults", add_fault, methods=["POST"]),
-    Route("/_headrace/faults", clear_faults, methods=["DELETE"]),
-    Route("/_headrace/faults/reset-counters", reset_counters, methods=["POST"]),
-    Route("/_headrace/faults/{rule_id}", remove_fault, methods=["DELETE"]),
+    DescribedRoute(_FAULTS, list_faults, methods=["GET"], doc=Doc()),
+    DescribedRoute(_FAULTS, add_fault, methods=["POST"], doc=_ADDED),
+    DescribedRoute(_FAULTS, clear_faults, methods=["DELETE"], doc=Doc()),
+    DescribedRoute(f"{_FAULTS}/reset-counters", reset_counters, methods=["POST"], doc=Doc()),
+    DescribedRoute(
+        f"{_FAULTS}/{{rule_id}}",
+        remove_fault,
+        methods=["DELETE"],
+        doc=Doc(success=204, statuses=NOT_FOUND),
+    ),
 ]

@@ -2,8 +2,8 @@
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
-from starlette.routing import Route
 
+from api.admin.describing import DescribedRoute, Doc
 from api.readiness import Readiness
 from broker import Broker
 
@@ -19,4 +19,9 @@ async def health(request: Request) -> JSONResponse:
     return JSONResponse(document, 200 if status == "ok" else 503)
 
 
-ROUTES = [Route(path, health, methods=["GET"]) for path in ("/_headrace/health", "/health")]
+ROUTES = [
+    DescribedRoute(
+        path, health, methods=["GET"], doc=Doc(statuses={503: "It does not, or not yet."})
+    )
+    for path in ("/_headrace/health", "/health")
+]

@@ -6,8 +6,8 @@
 from typing import Any
 
 from starlette.requests import Request
-from starlette.routing import Route
 
+from api.admin.describing import DescribedRoute, Doc, Parameter
 from api.admin.requests import BadRequest, Json, answer
 from broker import Broker, Delivery, DeliveryFilter, DeliveryStatus, delivery_document
 
@@ -96,7 +96,22 @@ def _integer(text: str, name: str, low: int, high: int) -> int:
     return int(text)
 
 
+_CHOSEN = tuple(
+    Parameter(name, "Only deliveries with this.", {"type": "string"}) for name in _FILTERS
+)
+_PAGE = (
+    Parameter(
+        "limit",
+        "How many at most.",
+        {"type": "integer", "minimum": 1, "maximum": _LIMIT_MAX, "default": _LIMIT},
+    ),
+    Parameter("after", "What the page before gave as next.", {"type": "integer", "minimum": 0}),
+    Parameter("order", "Which come first.", {"type": "string", "enum": ["oldest", "newest"]}),
+)
+
 ROUTES = [
-    Route("/_headrace/outbox", list_deliveries, methods=["GET"]),
-    Route("/_headrace/outbox", clear, methods=["DELETE"]),
+    DescribedRoute(
+        "/_headrace/outbox", list_deliveries, methods=["GET"], doc=Doc(query=(*_CHOSEN, *_PAGE))
+    ),
+    DescribedRoute("/_headrace/outbox", clear, methods=["DELETE"], doc=Doc(query=_CHOSEN)),
 ]

@@ -37,23 +37,28 @@ def answer(endpoint: Endpoint) -> Endpoint:
         try:
             return await endpoint(request)
         except BadRequest as error:
-            return JSONResponse({"error": str(error)}, 400)
+            return Json({"error": str(error)}, 400)
         except (BrokerError, StorageError) as error:
             told = wire_error(error)
-            return JSONResponse({"error": told.message, "code": told.code}, told.status)
+            return Json({"error": told.message, "code": told.code}, told.status)
 
     return wrapped
 
 
-async def json_object(request: Request) -> dict[str, Any]:
-    """The JSON object in a request's body; raises ``BadRequest`` if there is none."""
+async def read_body(request: Request) -> bytes:
+    """A request's body; raises ``BadRequest`` if it is too long."""
     body = b""
     async for chunk in request.stream():
         body += chunk
         if len(body) > _BODY_BYTES_MAX:
             raise BadRequest("the body is too long")
+    return body
+
+
+async def json_object(request: Request) -> dict[str, Any]:
+    """The JSON object in a request's body; raises ``BadRequest`` if there is none."""
     try:
-        value = json.loads(body)
+        value = json.loads(await read_body(request))
     except (ValueError, RecursionError):
         raise BadRequest("the body is not valid JSON") from None
     if not isinstance(value, dict):

@@ -7,8 +7,9 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
+from api.admin.describing import PLACE, DescribedRoute, Doc
 from api.admin.requests import BadRequest, answer, json_object
 from api.context import Site
 from broker import Broker, OriginationNumber
@@ -60,11 +61,39 @@ def routes(site: Site) -> list[BaseRoute]:
         await broker.sms.put_origination_number(*place(request), number)
         return JSONResponse({"phoneNumber": number.phone_number}, 201)
 
+    box, numbers = "/_headrace/sns/sms-sandbox", "/_headrace/sns/origination-numbers"
     return [
-        Route("/_headrace/sns/sms-sandbox", sandbox, methods=["GET"]),
-        Route("/_headrace/sns/sms-sandbox", set_sandbox, methods=["PUT"]),
-        Route("/_headrace/sns/origination-numbers", add_origination_number, methods=["POST"]),
+        DescribedRoute(box, sandbox, methods=["GET"], doc=Doc(query=PLACE)),
+        DescribedRoute(box, set_sandbox, methods=["PUT"], doc=_SANDBOX),
+        DescribedRoute(numbers, add_origination_number, methods=["POST"], doc=_NUMBER),
     ]
+
+
+_SANDBOX = Doc(
+    query=PLACE,
+    body={
+        "type": "object",
+        "required": ["inSandbox"],
+        "properties": {"inSandbox": {"type": "boolean"}},
+    },
+)
+_NUMBER = Doc(
+    query=PLACE,
+    body={
+        "type": "object",
+        "required": ["phoneNumber"],
+        "properties": {
+            "phoneNumber": {"type": "string", "minLength": 1, "maxLength": 20},
+            "routeType": {"type": "string", "enum": _ROUTE_TYPES},
+            "numberCapabilities": {
+                "type": "array",
+                "items": {"type": "string", "enum": _CAPABILITIES},
+            },
+            "iso2CountryCode": {"type": "string", "minLength": 2, "maxLength": 2},
+        },
+    },
+    success=201,
+)
 
 
 def _origination_number(given: dict[str, Any]) -> OriginationNumber:

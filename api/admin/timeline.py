@@ -2,8 +2,8 @@
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
-from starlette.routing import Route
 
+from api.admin.describing import NOT_FOUND, DescribedRoute, Doc
 from api.admin.requests import answer
 from broker import Broker
 
@@ -21,4 +21,11 @@ async def message_life(request: Request) -> JSONResponse:
     return JSONResponse({"error": reason}, 404)
 
 
-ROUTES = [Route("/_headrace/messages/{message_id}", message_life, methods=["GET"])]
+ROUTES = [
+    DescribedRoute(
+        "/_headrace/messages/{message_id}",
+        message_life,
+        methods=["GET"],
+        doc=Doc(statuses=NOT_FOUND),
+    )
+]

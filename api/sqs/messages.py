@@ -166,11 +166,14 @@ async def receive_message(request: ReceiveMessageRequest, ctx: Context) -> Recei
     )
     names = request.message_attribute_names
     return ReceiveMessageResult(
-        messages=[_message(each, system_names, names) for each in received] or None
+        messages=[received_message(each, system_names, names) for each in received] or None
     )
 
 
-def _message(received: Received, system_names: set[str], names: list[str] | None) -> Message:
+def received_message(
+    received: Received, system_names: set[str], names: list[str] | None
+) -> Message:
+    """A message with those of its system attributes and attributes that are asked for."""
     claim = received.claim
     message = Message(
         message_id=claim.message_id,

@@ -10,7 +10,7 @@ from storage.contract import EVERYBODY
 from storage.memory.contents import NEVER, Content, FifoContent, Message
 from storage.memory.queues import MemoryQueues
 from storage.records import Counts, QueueKey, QueueRecord
-from storage.topic_records import DeliveryFilter, DocumentKey, Published, TopicKey
+from storage.topic_records import DeliveryFilter, DocumentKey, Published, TopicKey, TopicRecord
 
 
 class MemoryAdmin(MemoryQueues):
@@ -51,6 +51,9 @@ class MemoryAdmin(MemoryQueues):
 
     async def all_queues(self) -> list[QueueRecord]:
         return [queue.record for queue in self._queues.values()]
+
+    async def all_topics(self) -> list[TopicRecord]:
+        return [topic.record for topic in self._topics.values()]
 
     async def survey_queues(
         self, queue_ids: Sequence[int], *, now_ms: int

@@ -19,7 +19,7 @@ from storage.records import (
 from storage.sqlite.checkpoints import Checkpoints
 from storage.sqlite.content import NEVER, Content
 from storage.sqlite.topic_store import SQLiteTopicStorage
-from storage.topic_records import DeliveryFilter
+from storage.topic_records import DeliveryFilter, TopicRecord
 
 LOAD_QUEUES = """
 SELECT account, region, name, queue_id, content_id, created_at_ms, modified_at_ms, purged_at_ms,
@@ -103,6 +103,10 @@ class SQLiteAdminStorage(SQLiteTopicStorage):
     async def all_queues(self) -> list[QueueRecord]:
         """See the contract."""
         return list(self._queues.values())
+
+    async def all_topics(self) -> list[TopicRecord]:
+        """See the contract."""
+        return self._topics.all()
 
     async def survey_queues(
         self, queue_ids: Sequence[int], *, now_ms: int

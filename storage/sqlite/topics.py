@@ -194,6 +194,10 @@ class Topics:
         names = self._names.get((account, region), [])
         return sum(name.endswith(".fifo") == fifo for name in names)
 
+    def all(self) -> list[TopicRecord]:
+        """All topics."""
+        return list(self._topics.values())
+
     def archiving_topics(self) -> list[TopicRecord]:
         """See the contract."""
         return [each for each in self._topics.values() if "ArchivePolicy" in each.attributes]

@@ -75,6 +75,7 @@ async def running(
     deliveries: DeliverySettings | None = None,
     timeline_events: int = 100_000,
     log_requests: bool = False,
+    with_admin: bool = True,
 ) -> AsyncIterator[Server]:
     """A server over a store that is not open yet; both are closed in the end."""
     ids = CountedIds()
@@ -86,7 +87,13 @@ async def running(
         deliveries=deliveries,
         timeline_events=timeline_events,
     )
-    app = create_app(broker, Site(REGION, ACCOUNT, public_url), ids, log_requests=log_requests)
+    app = create_app(
+        broker,
+        Site(REGION, ACCOUNT, public_url),
+        ids,
+        log_requests=log_requests,
+        with_admin=with_admin,
+    )
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url=ENDPOINT, timeout=None) as http:  # noqa: S113
         try:
