@@ -79,6 +79,7 @@ class Broker:
             move_tasks=self.move_tasks,
             replays=self._replays,
             sweeper=self._sweeper,
+            observer=self.observer,
         )
         #: None: the clock cannot be turned
         self.timekeeper: Timekeeper | None = None

@@ -11,13 +11,14 @@ from broker.errors import InvalidParameterValue, ResourceNotFound
 from broker.ids import Ids
 from broker.messages import sequence_number
 from broker.move_tasks import MoveTasks
+from broker.observer import Observer
 from broker.replays import Replays
 from broker.sweeping import Sweeper
 from broker.waiting import WaitingRoom
 from storage.admin_records import Checkpoint, MessageState, Peeked, PeekFilter, Scope, Transfer
 from storage.contract import Storage
 from storage.errors import UnknownQueue
-from storage.records import Counts, QueueKey, QueueRecord
+from storage.records import Counts, Move, QueueKey, QueueRecord
 from storage.topic_records import TopicKey
 
 _T = TypeVar("_T")
@@ -84,8 +85,10 @@ class Inspection:
         move_tasks: MoveTasks,
         replays: Replays,
         sweeper: Sweeper,
+        observer: Observer,
     ) -> None:
         self._store = store
+        self._observer = observer
         self._clock = clock
         self._ids = ids
         self._waiting = waiting
@@ -176,25 +179,23 @@ class Inspection:
 
     async def show(self, key: QueueKey, message_id: str) -> MessageView:
         """Make a message visible if it is hidden, and return it; raises ``ResourceNotFound``."""
-        await self._act(
-            key,
-            message_id,
-            lambda queue_id, sequence, now_ms: self._store.show_messages(
-                queue_id, [sequence], now_ms=now_ms
-            ),
-        )
+
+        async def show(queue_id: int, sequence: int, now_ms: int) -> None:
+            shown = await self._store.show_messages(queue_id, [sequence], now_ms=now_ms)
+            self._observer.shown(queue_id, shown, now_ms)
+
+        await self._act(key, message_id, show)
         return await self.message(key, message_id)
 
     async def remove(self, key: QueueKey, message_id: str) -> None:
         """Delete a message, in whatever state it is; raises ``ResourceNotFound``."""
-        removed = await self._act(
-            key,
-            message_id,
-            lambda queue_id, sequence, now_ms: self._store.remove_messages(
-                queue_id, [sequence], now_ms=now_ms
-            ),
-        )
-        if not removed:
+
+        async def remove(queue_id: int, sequence: int, now_ms: int) -> list[str]:
+            removed = await self._store.remove_messages(queue_id, [sequence], now_ms=now_ms)
+            self._observer.removed(queue_id, removed, now_ms)
+            return removed
+
+        if not await self._act(key, message_id, remove):
             raise _no_message(key, message_id)
 
     async def move(self, key: QueueKey, message_id: str, destination: QueueKey) -> str:
@@ -213,14 +214,14 @@ class Inspection:
                     f"the message has no group, and queue {destination.name} is a FIFO queue"
                 )
         new_id = self._ids.uuid()
-        moved = await self._act(
-            key,
-            message_id,
-            lambda queue_id, sequence, now_ms: self._store.transfer_messages(
-                queue_id, [Transfer(sequence, target.queue_id, new_id)], now_ms=now_ms
-            ),
-        )
-        if not moved:
+
+        async def transfer(queue_id: int, sequence: int, now_ms: int) -> int:
+            transfers = [Transfer(sequence, target.queue_id, new_id)]
+            moved = await self._store.transfer_messages(queue_id, transfers, now_ms=now_ms)
+            self._observer.moved(queue_id, [Move(*each) for each in transfers], moved, now_ms)
+            return moved
+
+        if not await self._act(key, message_id, transfer):
             raise _no_message(key, message_id)
         return new_id
 
@@ -343,7 +344,10 @@ class Inspection:
         async with self._changing:
             views = await self.queues(scope)
             topics = [each for each in await self._store.all_topics() if _holds(scope, each.key)]
-            await self._while_at_rest(lambda: self._store.reset(scope, now_ms=self._clock.now_ms()))
+            now_ms = self._clock.now_ms()
+            await self._while_at_rest(lambda: self._store.reset(scope, now_ms=now_ms))
+            for view in views:
+                self._observer.queue_deleted(view.record, now_ms)
         return Removed(len(views), len(topics), sum(view.counts.total for view in views))
 
     async def save_checkpoint(self, name: str, scope: Scope) -> Checkpoint:

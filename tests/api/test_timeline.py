@@ -325,3 +325,18 @@ async def test_a_move_that_may_not_have_happened_is_told_as_that(
             "maybeMoved",
             "deleted",
         ]
+
+
+async def test_what_the_admin_api_does_to_a_message_is_told(server: Server, queue: Queue) -> None:
+    sent = await queue.send("hello", DelaySeconds=60)
+    path = f"/_headrace/queues/jobs/messages/{sent['MessageId']}"
+    assert (await server.http.post(f"{path}/show")).status_code == 200
+    assert (await server.http.delete(path)).status_code in (200, 204)
+    told = await events(server, sent["MessageId"])
+    assert told == ["enqueued", "visibilityChanged", "returned", "deleted"]
+
+
+async def test_a_reset_is_told(server: Server, queue: Queue) -> None:
+    sent = await queue.send("hello")
+    assert (await server.http.post("/_headrace/reset")).status_code == 200
+    assert await events(server, sent["MessageId"]) == ["enqueued", "queueDeleted"]
