@@ -22,25 +22,36 @@ from tests.bench.exec import exec_overhead
 from tests.bench.fan_out import fan_out
 from tests.bench.filters import filters
 from tests.bench.load import ensure_wrk
+from tests.bench.metrics import metrics
 from tests.bench.plan import Plan
 from tests.bench.polls import polls
 from tests.bench.report import Figure, machine, progress, side_by_side, summary
+from tests.bench.reset import reset
 from tests.bench.rest import starts
 from tests.bench.servers import MEMORY, SQLITE, STORES, use_core, work_directory
 from tests.bench.throughput import RACES, race
+from tests.bench.timeline import timeline
 
 Stage = Callable[[Plan], Generator[Figure, None, None]]
 BACKLOG = ("backlog", "rss", "restart")
-#: All of these are about strict SQLite.
-SINGLE: dict[str, Stage] = {
-    "start": starts,
-    "exec": exec_overhead,
-    "polls": polls,
-    "fanout": fan_out,
-    "filters": filters,
-    "deliveries": deliveries,
+#: What is about one store, with that.
+SINGLE: dict[str, tuple[str, Stage]] = {
+    "start": (SQLITE, starts),
+    "exec": (MEMORY, exec_overhead),
+    "polls": (SQLITE, polls),
+    "fanout": (SQLITE, fan_out),
+    "filters": (SQLITE, filters),
+    "deliveries": (SQLITE, deliveries),
+    "timeline": (MEMORY, timeline),
 }
-NAMES = [*RACES, *BACKLOG, *SINGLE]
+#: What is about each store.
+EACH: dict[str, Callable[[str, Plan], Generator[Figure, None, None]]] = {
+    "reset": reset,
+    "metrics": metrics,
+}
+NAMES = [*RACES, *BACKLOG, *SINGLE, *EACH]
+#: Names that stand for several.
+GROUPS = {"tools": ("exec", "reset", "metrics", "timeline")}
 
 
 def _arguments() -> argparse.Namespace:
@@ -51,9 +62,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="turns of each server (3; quick: 1)")
     parser.add_argument("--seconds", type=int, help="seconds of load per turn (3; quick: 1)")
     parser.add_argument("--backlog", type=int, help="waiting messages (1000000; quick: 50000)")
-    parser.add_argument("--only", nargs="+", choices=NAMES, metavar="NAME", default=NAMES,
-                        help="only these figures: " + ", ".join(NAMES))  # fmt: skip
-    parser.add_argument("--quick", action="store_true", help="a rough look in a minute")
+    several = "; ".join(f"{name}: {', '.join(each)}" for name, each in GROUPS.items())
+    parser.add_argument("--only", nargs="+", choices=[*NAMES, *GROUPS], metavar="NAME",
+                        default=NAMES,
+                        help=f"only these figures: {', '.join(NAMES)}; {several}")  # fmt: skip
+    parser.add_argument("--quick", action="store_true", help="a rough look in a few minutes")
     parser.add_argument("--rivals", action="store_true", help="also moto server and ministack")
     parser.add_argument("--rivals-python", default=".venv-rivals/bin/python", metavar="PATH",
                         help="an interpreter that has them (%(default)s)")  # fmt: skip
@@ -85,9 +98,13 @@ def _stages(only: set[str]) -> Iterator[tuple[str, str, Stage]]:
     for name, contest in RACES.items():
         if name in only:
             yield name, "", partial(race, contest)
-    for name, stage in SINGLE.items():
+    for name, (store, stage) in SINGLE.items():
         if name in only:
-            yield name, SQLITE, stage
+            yield name, store, stage
+    for name, of_store in EACH.items():
+        if name in only:
+            for store in STORES:
+                yield name, store, partial(of_store, store)
     for store in STORES:
         wanted = only & ({*BACKLOG} if store == SQLITE else {"backlog"})
         if wanted:
@@ -96,7 +113,8 @@ def _stages(only: set[str]) -> Iterator[tuple[str, str, Stage]]:
 
 def _measure(arguments: argparse.Namespace, directory: Path) -> Iterator[Figure]:
     """Every figure as soon as it is there; a stage that breaks off leaves a failed one."""
-    for name, store, stage in _stages(set(arguments.only)):
+    only = {name for given in arguments.only for name in GROUPS.get(given, (given,))}
+    for name, store, stage in _stages(only):
         own = directory / f"{name} {store}".strip().replace(" ", "-")
         own.mkdir()
         with closing(stage(_plan(arguments, own))) as figures:

@@ -4,6 +4,7 @@ import asyncio
 import http.client
 import json
 from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, TypeVar, cast
 from urllib.parse import urlencode
 
@@ -57,18 +58,36 @@ def target(operation: str) -> dict[str, str]:
 
 def call(port: int, operation: str, /, **members: object) -> Any:
     """One SQS call on a connection of its own; returns the decoded answer."""
+    headers = HEADERS | target(operation)
+    return json.loads(_exchange(port, "POST", "/", operation, json.dumps(members), headers) or "{}")
+
+
+def fetch(port: int, method: str, path: str) -> bytes:
+    """One request without a body, on a connection of its own; returns the body of its answer."""
+    return _exchange(port, method, path, path)
+
+
+def _exchange(
+    port: int,
+    method: str,
+    path: str,
+    name: str,
+    body: str | None = None,
+    headers: Mapping[str, str] = MappingProxyType({}),
+) -> bytes:
+    """The body of an answer, which must be a 200; ``name`` is for the error if it is not."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
-        connection.request("POST", "/", json.dumps(members), HEADERS | target(operation))
+        connection.request(method, path, body, headers)
         response = connection.getresponse()
         answer = response.read()
     except (OSError, http.client.HTTPException) as error:
-        raise BenchError(f"{operation}: {error!r}") from error
+        raise BenchError(f"{name}: {error!r}") from error
     finally:
         connection.close()
     if response.status != 200:
-        raise BenchError(f"{operation}: {response.status} {answer[:200].decode(errors='replace')}")
-    return json.loads(answer or b"{}")
+        raise BenchError(f"{name}: {response.status} {answer[:200].decode(errors='replace')}")
+    return answer
 
 
 def create_queue(port: int, name: str, **attributes: str) -> str:

@@ -1,11 +1,13 @@
 """What ``headrace exec`` adds to a command, beside a Python that imports boto3."""
 
+import shlex
 import subprocess
 import sys
 import time
 from collections.abc import Generator, Sequence
 from statistics import median
 
+from tests.bench.client import BenchError
 from tests.bench.plan import Plan
 from tests.bench.report import Figure, progress
 from tests.bench.servers import MEMORY
@@ -32,10 +34,13 @@ def exec_overhead(_plan: Plan) -> Generator[Figure, None, None]:
 
 
 def _seconds(command: Sequence[str]) -> float:
-    """How long a command takes; returns when what it leaves has ended, too."""
+    """How long a command takes, which must succeed; returns when what it leaves has ended."""
     start = time.perf_counter()
     with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
         process.wait()
         took_s = time.perf_counter() - start
-        process.communicate()  # the broker has standard error open until it ends
+        said = process.communicate()[1]  # the broker has standard error open until it ends
+    if process.returncode:
+        last = (said.decode(errors="replace").strip().splitlines() or ["nothing"])[-1]
+        raise BenchError(f"{shlex.join(command)} exited {process.returncode}: {last[:200]}")
     return took_s

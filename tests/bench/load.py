@@ -6,15 +6,20 @@ import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from tests.bench.client import HEADERS, TEXT, BenchError, call, target
 from tests.bench.servers import Server
 
 _FILLED_MIN = 0.9
+#: Above this share of its core wrk, and not the server, decides how many requests there are.
+_LOAD_CPU_LIMIT = 0.95
+#: Runs of the same that differ by more than this share say nothing about a few percent.
+_SPREAD_MAX = 0.1
 _SCRIPTS = Path(__file__).parent
 
 
@@ -56,8 +61,8 @@ class Sample:
 def outcome(samples: Sequence[Sample]) -> dict[str, float]:
     """What is worth knowing about some runs against one server, beside the rate."""
     return {
-        "p50_ms": median(sample.p50_ms for sample in samples),
-        "p99_ms": median(sample.p99_ms for sample in samples),
+        "p50_ms": round(median(sample.p50_ms for sample in samples), 3),
+        "p99_ms": round(median(sample.p99_ms for sample in samples), 3),
         "timeouts": sum(sample.timeouts for sample in samples),
         "receives_filled": round(min(sample.filled for sample in samples), 4),
         "server_cpu": round(median(sample.server_cpu for sample in samples), 2),
@@ -73,6 +78,50 @@ def rate(samples: Sequence[Sample]) -> float:
 def ratios(above: Sequence[Sample], below: Sequence[Sample]) -> list[float]:
     """Rate against rate, round by round, so that a machine that drifts does not count."""
     return [a.per_s / b.per_s for a, b in zip(above, below, strict=True)]
+
+
+def load_limited(samples: Sequence[Sample]) -> bool:
+    """Whether wrk may have been what was measured."""
+    return max(sample.load_cpu for sample in samples) > _LOAD_CPU_LIMIT
+
+
+def in_turns(
+    rounds: int, one: Callable[[], Sample], other: Callable[[], Sample]
+) -> tuple[list[Sample], list[Sample]]:
+    """Samples of both, taken to and fro: neither always comes first in a round."""
+    ones: list[Sample] = []
+    others: list[Sample] = []
+    turns = [(ones, one), (others, other)]
+    for _ in range(rounds):
+        for samples, take in turns:
+            samples.append(take())
+        turns.reverse()
+    return ones, others
+
+
+def loss(samples: Sequence[Sample], against: Sequence[Sample]) -> tuple[float, dict[str, Any]]:
+    """By how many percent the rate is below another, round by round, and details.
+
+    Among them the same per second of the server's CPU: all that counts of a server that waits
+    for the disk, or for others on the machine.
+    """
+    each = [(1 - ratio) * 100 for ratio in ratios(samples, against)]
+    costs = [
+        (1 - a.per_s / a.server_cpu * b.server_cpu / b.per_s) * 100
+        for a, b in zip(samples, against, strict=True)
+    ]
+    alike = [sample.per_s for sample in against]
+    spread = max(alike) - min(alike)
+    return median(each), {
+        "each": [round(percent, 2) for percent in each],
+        "by_cpu": round(median(costs), 2),
+        "by_cpu_each": [round(percent, 2) for percent in costs],
+        "per_s": round(rate(samples)),
+        "against_per_s": round(rate(against)),
+        **outcome(samples),
+        "load_limited": load_limited([*samples, *against]),
+        "disturbed": len(alike) == 1 or spread > _SPREAD_MAX * median(alike),
+    }
 
 
 def repeated(operation: str, **members: object) -> Load:

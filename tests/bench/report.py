@@ -71,7 +71,7 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def _number(value: float | None, unit: str = "") -> str:
     if value is None:
         return "failed"
-    digits = 3 if value < 0.1 else 2 if value < 10 else 1
+    digits = 3 if abs(value) < 0.1 else 2 if abs(value) < 10 else 1
     return f"{value:,.{digits}f} {unit}".strip()
 
 

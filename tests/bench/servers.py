@@ -137,11 +137,12 @@ def empty() -> Server:
     return Server("empty", [sys.executable, "-m", "tests.bench.empty", "{port}"])
 
 
-def headrace(store: str, directory: Path) -> Server:
+def headrace(store: str, directory: Path, *options: str) -> Server:
     """Headrace on one of its stores; a database file goes into the directory."""
     location = "memory" if store == MEMORY else f"sqlite:{directory / 'headrace.db'}"
     command = [sys.executable, "-m", "api", "serve", "--host", "127.0.0.1", "--port", "{port}"]
-    return Server(store, [*command, "--store", location, "--durability", "strict"])
+    command += ["--store", location, "--durability", "strict"]
+    return Server(store, [*command, *options])
 
 
 def rivals(python: str) -> list[Server]:

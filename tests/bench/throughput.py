@@ -10,6 +10,7 @@ from tests.bench.load import (
     Load,
     Sample,
     cycle,
+    load_limited,
     outcome,
     rate,
     ratios,
@@ -73,8 +74,6 @@ RACES = {
     ),
 }
 
-#: Above this share of its core wrk, and not the server, decides how many requests there are.
-_LOAD_CPU_LIMIT = 0.95
 #: Below this share of its core the empty app was held up by something else on the machine.
 _EMPTY_CPU_MIN = 0.9
 
@@ -120,7 +119,6 @@ def race(contest: Race, plan: Plan) -> Generator[Figure, None, None]:
     for server, _ in loads[1:]:
         own = samples[server.name]
         each = [ratio * contest.messages_per_request for ratio in ratios(own, empties)]
-        load_cpu = max(sample.load_cpu for sample in own + empties)
         yield figure(
             server,
             median(each),
@@ -128,6 +126,6 @@ def race(contest: Race, plan: Plan) -> Generator[Figure, None, None]:
             empty_per_s=round(rate(empties)),
             ratios=[round(ratio, 3) for ratio in each],
             **outcome(own),
-            load_limited=load_cpu > _LOAD_CPU_LIMIT,
+            load_limited=load_limited(own + empties),
             disturbed=min(sample.server_cpu for sample in empties) < _EMPTY_CPU_MIN,
         )
