@@ -139,14 +139,14 @@ class Dispatch:
         self._services = services
         self._on_broken = on_broken
         self._log_requests = log_requests
-        self._by_target = {
-            f"{service.target_prefix}.{operation.name}".encode(): _JsonOperation(
-                service.name, operation, operation.request.__pydantic_validator__.validate_json
-            )
+        self._declared = {
+            f"{service.target_prefix}.{operation.name}".encode(): (service.name, operation)
             for service in services
             if service.target_prefix
             for operation in service.operations.values()
         }
+        #: those that have been called
+        self._by_target: dict[bytes, _JsonOperation] = {}
         self._identities: dict[bytes, _Identity] = {}
         # Request ids are unique, not secret: a random stem and a counter, in the form of a UUID.
         self._request_id_stem = ids.uuid()[:24]
@@ -233,16 +233,25 @@ class Dispatch:
         await send({"type": "http.response.start", "status": answer.status, "headers": pairs})
         await send({"type": "http.response.body", "body": answer.body})
 
+    def _json_operation(self, target: bytes) -> _JsonOperation:
+        """The operation that is called for the first time; raises ``UnknownOperation``."""
+        declared = self._declared.get(target)
+        if declared is None:
+            name = target.decode("latin-1").rpartition(".")[2]
+            raise UnknownOperation(f"The action {name} is not valid for this endpoint.")
+        service, operation = declared
+        operation.request.model_rebuild()  # its building was deferred
+        validate_json = operation.request.__pydantic_validator__.validate_json
+        found = self._by_target[target] = _JsonOperation(service, operation, validate_json)
+        return found
+
     # --- AWS JSON 1.0 ---------------------------------------------------------------------------
 
     async def _answer_json(
         self, scope: Scope, headers: Headers, target: bytes, body: bytes, hangup: _Hangup
     ) -> _Answer:
         try:
-            found = self._by_target.get(target)
-            if found is None:
-                name = target.decode("latin-1").rpartition(".")[2]
-                raise UnknownOperation(f"The action {name} is not valid for this endpoint.")
+            found = self._by_target.get(target) or self._json_operation(target)
             service, operation, validate_json = found
             ctx = self._context(headers, scope, headers.get(b"authorization", b""), hangup)
             try:

@@ -33,7 +33,11 @@ class Wire(BaseModel):
     """Base of request and result models."""
 
     model_config = ConfigDict(
-        alias_generator=to_pascal, validate_by_name=True, validate_by_alias=True, extra="ignore"
+        alias_generator=to_pascal,
+        validate_by_name=True,
+        validate_by_alias=True,
+        extra="ignore",
+        defer_build=True,  # at the first call: a start needs none of the two hundred
     )
 
 

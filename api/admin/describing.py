@@ -29,7 +29,9 @@ _NUMBERS: Mapping[str, tuple[re.Pattern[str], type[int | float]]] = {
 class Told(BaseModel):
     """Base of what is answered; members go over the wire in camel case."""
 
-    model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, extra="forbid")
+    model_config = ConfigDict(
+        alias_generator=to_camel, validate_by_name=True, extra="forbid", defer_build=True
+    )
 
     def response(self) -> Response:
         """The answer that says it."""
