@@ -534,7 +534,8 @@ def sequence_number(sequence: int) -> str:
 
 
 def _draft_bytes(draft: Draft) -> int:
-    size = len((draft.body or "").encode("utf-8", "surrogatepass"))
+    body = draft.body or ""
+    size = len(body) if body.isascii() else len(body.encode("utf-8", "surrogatepass"))
     return size + attributes_bytes(draft.attributes) if draft.attributes else size
 
 
