@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from api.exec import BROKER_FAILED, run_beside_broker, while_process_lives
 from api.settings import (
     Carried,
     Settings,
@@ -40,8 +41,8 @@ Any credentials will do. A 12-digit access key id is the account; the region is 
 _EXEC_EPILOG = """\
 The command finds AWS_ENDPOINT_URL (and those of SQS, SNS, STS), HEADRACE_URL, a region and dummy
 credentials in its environment. Terminal, signals and exit status are its own; the broker ends with
-it, and nothing is left. Exit status 125: the broker could not start; 126, 127: the command could
-not be run, or not be found.
+it, and nothing is left. Exit status 125: an option is wrong, or the broker could not start;
+126, 127: the command could not be run, or not be found.
 
   headrace exec -- pytest -q
   headrace exec --config queues.yaml -- npm test
@@ -59,12 +60,16 @@ _EXEC_SETTINGS = {
 class _Parser(argparse.ArgumentParser):
     """Tells a mistake in one line."""
 
+    #: the exit status then
+    status = 2
+    commands: Mapping[str, "_Parser"]
+
     def error(self, message: str) -> NoReturn:
         line = " ".join(message.split())  # arguments may hold line breaks
-        self.exit(2, f"headrace: {line} (see {self.prog} --help)\n")
+        self.exit(self.status, f"headrace: {line} (see {self.prog} --help)\n")
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> _Parser:
     parser = _Parser(prog="headrace", description=_DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"headrace {version()}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -87,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    beside.status = BROKER_FAILED
     _add_settings(beside, _EXEC_SETTINGS)
     check = commands.add_parser(
         "check-config",
@@ -95,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     check.add_argument("file", metavar="FILE")
+    parser.commands = commands.choices
     return parser
 
 
@@ -161,10 +168,14 @@ def main(arguments: list[str] | None = None) -> int:
         split = given.index("--")
         given, rest = given[:split], given[split + 1 :]
     parser = _parser()
-    options = vars(parser.parse_args(given))
+    known, unknown = parser.parse_known_args(given)
+    options = vars(known)
     command = options.pop("command")
-    if command == "exec" and not rest:
-        parser.error("exec: what to run is missing: headrace exec -- COMMAND")
+    wrong_option = any(each.startswith("-") for each in unknown[:1])
+    if command == "exec" and not rest and not wrong_option:
+        parser.commands[command].error("what to run goes after --: headrace exec -- pytest -q")
+    if unknown:
+        parser.commands[command].error(f"unrecognized arguments: {' '.join(unknown)}")
     try:
         if command == "check-config":
             return _check_config(Path(options["file"]))
@@ -173,7 +184,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _serve(options)
     except SettingsError as error:
         _complain(str(error))
-        return 2
+        return BROKER_FAILED if command == "exec" else 2
     except KeyboardInterrupt:  # before the server has taken over the signals
         return 128 + signal.SIGINT
 
@@ -207,8 +218,6 @@ def _serve(options: Mapping[str, str]) -> int:
 
 
 def _exec(options: Mapping[str, str], command: list[str]) -> int:
-    from api.exec import run_beside_broker
-
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     settings, declaration = _settings(
         {**_EXEC_SETTINGS, **options}, {}, {}, heeded=("region", "account")
@@ -260,7 +269,6 @@ def _run(
     beside: int | None = None,
 ) -> int:
     """Serve to the end, which comes with that of the process ``beside``, if there is one."""
-    from api.exec import while_process_lives
     from api.logs import configure_logging
     from api.server import ServerError, serve
 

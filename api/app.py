@@ -41,6 +41,8 @@ def create_app(
         ],
         exception_handlers={HTTPException: tell},
     )
+    # a path with a slash too many is no other spelling: 404 in JSON, not an empty 307
+    web.router.redirect_slashes = False
     web.state.broker = broker
     # without a start to wait for it is over
     web.state.readiness = readiness or Readiness(broker.check_writable, started=True)

@@ -256,7 +256,7 @@ class _Finder:
             if host:
                 self._take("public_url", f"http://{host}", name)
         if url := self._environment.get("FLOCI_BASE_URL"):
-            self._take("public_url", url.rstrip("/"), "FLOCI_BASE_URL")
+            self._take("public_url", url, "FLOCI_BASE_URL")
 
     def _store(self) -> None:
         for name, (folder_name, usual_folder) in _KEEPERS.items():
@@ -294,7 +294,9 @@ class _Finder:
         try:
             Settings.model_validate({field: value})
         except ValidationError:
-            self._warn(f"{source} has no effect: {value!r} is nothing for {option_name(field)}")
+            written = self._environment[source]
+            shown = repr(written) if written == value else f"{written!r}, as {value!r},"
+            self._warn(f"{source} has no effect: {shown} is nothing for {option_name(field)}")
             return
         self.settings[field] = Carried(value, source)
         self._say(logging.INFO, f"{source} is taken as {option_name(field)} {value}")

@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic.config import JsonDict
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 ENVIRONMENT_PREFIX = "HEADRACE_"
 #: what ``headrace exec`` tells its command
@@ -18,6 +20,9 @@ URL_VARIABLE = f"{ENVIRONMENT_PREFIX}URL"
 #: what Kubernetes tells each container of a Service that is called headrace
 _SERVICE_LINK = re.compile(r"HEADRACE_(SERVICE_(HOST|PORT\w*)|PORT_\d+_\w+)")
 _SERVICE_LINK_VALUE = re.compile(r"(tcp|udp)://\S+")
+
+_BASE_URL = r"^https?://[^/?#\s]+$"
+_BASE_URL_WANTED: JsonDict = {"wanted": "http(s)://host[:port]"}
 
 
 class SettingsError(Exception):
@@ -62,6 +67,7 @@ class Settings(BaseModel):
         str,
         Field(
             pattern=r"^[a-z][a-z0-9-]{0,31}$",
+            json_schema_extra={"wanted": "a region such as us-east-1"},
             description="region of calls whose credentials name none",
         ),
     ] = "us-east-1"
@@ -69,16 +75,18 @@ class Settings(BaseModel):
         str,
         Field(
             pattern=r"^[0-9]{12}$",
+            json_schema_extra={"wanted": "12 digits"},
             description="account of calls whose access key id is not a 12-digit account id",
         ),
     ] = "000000000000"
     public_url: Annotated[
         str | None,
         Field(
-            pattern=r"^https?://[^/?#\s]+$",
+            pattern=_BASE_URL,
+            json_schema_extra=_BASE_URL_WANTED,
             examples=["URL"],
-            description="what QueueUrls begin with, such as https://sqs.example.com;"
-            " by default what the client called (its Host header)",
+            description="what QueueUrls and the links of SNS begin with, such as"
+            " https://sqs.example.com; by default what the client called (its Host header)",
         ),
     ] = None
     queue_urls: Annotated[
@@ -91,7 +99,8 @@ class Settings(BaseModel):
     signing_cert_url: Annotated[
         str | None,
         Field(
-            pattern=r"^https?://[^/?#\s]+$",
+            pattern=_BASE_URL,
+            json_schema_extra=_BASE_URL_WANTED,
             examples=["URL"],
             description="what the SigningCertURL of SNS messages begins with, for verifiers that"
             " insist on a host, such as https://sns.us-east-1.amazonaws.com;"
@@ -112,7 +121,8 @@ class Settings(BaseModel):
     lambda_endpoint: Annotated[
         str | None,
         Field(
-            pattern=r"^https?://[^/?#\s]+$",
+            pattern=_BASE_URL,
+            json_schema_extra=_BASE_URL_WANTED,
             examples=["URL"],
             description="where functions are invoked by the Lambda API; without it their"
             " deliveries wait in the outbox",
@@ -122,6 +132,7 @@ class Settings(BaseModel):
         str | None,
         Field(
             pattern=r"^[A-Za-z0-9_-]{1,64}$",
+            json_schema_extra={"wanted": "up to 64 letters, digits, - and _"},
             examples=["NAME"],
             description="invoke every function by this name: the runtime interface emulator knows"
             " one, called function",
@@ -130,7 +141,8 @@ class Settings(BaseModel):
     firehose_endpoint: Annotated[
         str | None,
         Field(
-            pattern=r"^https?://[^/?#\s]+$",
+            pattern=_BASE_URL,
+            json_schema_extra=_BASE_URL_WANTED,
             examples=["URL"],
             description="where records are put by the Firehose API",
         ),
@@ -147,6 +159,7 @@ class Settings(BaseModel):
         str | None,
         Field(
             pattern=r"^https?://[^\s]+$",
+            json_schema_extra={"wanted": "http(s)://host[:port]/path"},
             examples=["URL"],
             description="where SMS and mobile push are posted as JSON; they are in the outbox in"
             " any case",
@@ -242,6 +255,13 @@ class Settings(BaseModel):
     def _separate_ports(cls, value: Any) -> Any:
         return value.split(",") if isinstance(value, str) else value
 
+    @field_validator(
+        "public_url", "signing_cert_url", "lambda_endpoint", "firehose_endpoint", mode="before"
+    )
+    @classmethod
+    def _without_slash(cls, url: Any) -> Any:
+        return url.removesuffix("/") if isinstance(url, str) else url
+
     @field_validator("smtp")
     @classmethod
     def _is_a_mail_server(cls, url: str | None) -> str | None:
@@ -313,6 +333,16 @@ def choices(field: FieldInfo) -> str:
     return "N" if annotation is int else "TEXT"
 
 
+def _said(problem: ErrorDetails, field: FieldInfo) -> str:
+    """Why a value is refused, or what to give instead."""
+    extra, expected = field.json_schema_extra, choices(field)
+    if problem["type"] == "string_pattern_mismatch" and isinstance(extra, dict):
+        return f"use {extra['wanted']}"
+    if expected in _FREE:
+        return problem["msg"].removeprefix("Value error, ")
+    return f"use {expected}"
+
+
 class Carried(NamedTuple):
     """A setting that was meant for another broker."""
 
@@ -360,8 +390,6 @@ def read_settings(
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         field = str(problem["loc"][0])
-        expected = choices(Settings.model_fields[field])
-        free = expected in _FREE
-        said = problem["msg"].removeprefix("Value error, ") if free else f"use {expected}"
+        said = _said(problem, Settings.model_fields[field])
         shown = "" if field in _SECRET else f" {given[field]!r}"
         raise SettingsError(f"{source[field]}{shown}: {said}") from None

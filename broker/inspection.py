@@ -364,10 +364,18 @@ class Inspection:
 
         Raises ``ResourceNotFound``.  Who waits at a queue that was there then goes on waiting.
         """
+
+        async def restore() -> Checkpoint | None:
+            records = await self._store.all_queues()
+            now_ms = self._clock.now_ms()
+            restored = await self._store.restore_checkpoint(name, now_ms=now_ms)
+            if restored is not None:
+                before = [each for each in records if _holds(restored.scope, each.key)]
+                self._observer.rolled_back(restored, before, now_ms)
+            return restored
+
         async with self._changing:
-            restored = await self._while_at_rest(
-                lambda: self._store.restore_checkpoint(name, now_ms=self._clock.now_ms())
-            )
+            restored = await self._while_at_rest(restore)
         if restored is None:
             raise _no_checkpoint(name)
         return restored

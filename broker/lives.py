@@ -21,13 +21,14 @@ from broker.timeline import (
     PURGED,
     QUEUE_DELETED,
     RECEIVED,
+    ROLLED_BACK,
     VISIBILITY_CHANGED,
     Event,
     Timeline,
 )
 from broker.topic_errors import NotFound
 from storage.contract import Storage
-from storage.records import QueueRecord
+from storage.records import QueueKey, QueueRecord
 from storage.topic_records import TopicKey
 
 _NEVER_MS = 1 << 62
@@ -42,18 +43,26 @@ class _Life:
 
     def __init__(self, message_id: str) -> None:
         self.message_id = message_id
+        #: where it is; 0: nowhere, or who knows
         self.queue_id = 0
+        #: where it was ever
+        self.queue_ids: set[int] = set()
         self.events: list[Event] = []
+
+    def enter(self, queue_id: int) -> None:
+        """It is in that queue now."""
+        self.queue_id = queue_id
+        self.queue_ids.add(queue_id)
 
     def add(self, event: Event) -> None:
         """What happened next."""
         self.events.append(event)
-        if event[1] in _ENDS:
+        if event[1] in _ENDS or event[1] == ROLLED_BACK:
             self.queue_id = 0
         elif event[1] == DEAD_LETTERED:
-            self.queue_id = event[5]
+            self.enter(event[5])
         elif event[1] in (ENQUEUED, RECEIVED):
-            self.queue_id = event[2]
+            self.enter(event[2])
 
 
 class Lives:
@@ -73,11 +82,11 @@ class Lives:
         A document for JSON: ``messageId``, ``events`` in order of time and, of a publication,
         ``copies``: the same of each copy in a queue.
         """
-        lives = self._collect(message_id)
+        records = {record.queue_id: record for record in await self._store.all_queues()}
+        lives = self._collect(message_id, records)
         own = lives.pop(message_id)
         if not own.events and not lives:
             return None
-        records = {record.queue_id: record for record in await self._store.all_queues()}
         told: dict[str, Any] = {"messageId": message_id, "events": await self._tell(own, records)}
         publication = next((event for event in own.events if event[1] == PUBLISHED), None)
         if publication is not None or lives:
@@ -89,7 +98,7 @@ class Lives:
             told["events"][1:1] = await self._verdicts(publication)
         return told
 
-    def _collect(self, message_id: str) -> dict[str, _Life]:
+    def _collect(self, message_id: str, records: dict[int, QueueRecord]) -> dict[str, _Life]:
         """That message's life and those of its copies."""
         lives = {message_id: _Life(message_id)}
         places: dict[tuple[int, int], _Life] = {}  # lives by queue id and sequence
@@ -101,7 +110,12 @@ class Lives:
                     old.add(event)
                 if new is not None:
                     new.add(event)
-                    new.queue_id = detail
+                    new.enter(detail)
+                continue
+            if kind == ROLLED_BACK:
+                for life in lives.values():
+                    if any(self._is_in(more, each, records) for each in life.queue_ids):
+                        life.add(event)
                 continue
             if event_message_id is None:
                 if kind in _WHOLE_QUEUE:
@@ -170,6 +184,8 @@ class Lives:
                     retained_from_ms = at_ms
             elif kind in (MOVED, MAYBE_MOVED) and more == life.message_id:
                 queue_id, retained_from_ms = detail, at_ms
+            elif kind == ROLLED_BACK:  # whether it is there now, and since when, is not known
+                hidden_until_ms = retained_from_ms = None
             elif kind in _ENDS:
                 ended = True
                 hidden_until_ms = None
@@ -183,6 +199,9 @@ class Lives:
     def _shown(self, event: Event, life: _Life, records: dict[int, QueueRecord]) -> dict[str, Any]:
         """An event that was recorded, as it is told."""
         at_ms, kind, queue_id, _, _, detail, more = event
+        if kind == ROLLED_BACK:
+            account, region = more
+            return self._document(at_ms, kind, checkpoint=detail, account=account, region=region)
         queue = self._arn(queue_id, records)
         if kind == PUBLISHED:
             return self._document(at_ms, kind, topicArn=detail)
@@ -242,10 +261,22 @@ class Lives:
             )
         return verdicts
 
+    def _key(self, queue_id: int, records: dict[int, QueueRecord]) -> QueueKey | None:
+        """The key of a queue; None if it was deleted long ago."""
+        record = records.get(queue_id)
+        return self._timeline.deleted_queues.get(queue_id) if record is None else record.key
+
+    def _is_in(
+        self, scope: tuple[str | None, ...], queue_id: int, records: dict[int, QueueRecord]
+    ) -> bool:
+        """Whether a queue is of that account and region (None: any)."""
+        key = self._key(queue_id, records)
+        account, region = scope
+        return key is None or (account in (None, key.account) and region in (None, key.region))
+
     def _arn(self, queue_id: int, records: dict[int, QueueRecord]) -> str | None:
         """The ARN of a queue; None if it was deleted long ago."""
-        record = records.get(queue_id)
-        key = self._timeline.deleted_queues.get(queue_id) if record is None else record.key
+        key = self._key(queue_id, records)
         return None if key is None else queue_arn(key)
 
     @staticmethod

@@ -14,10 +14,12 @@ from broker.timeline import (
     PURGED,
     QUEUE_DELETED,
     RECEIVED,
+    ROLLED_BACK,
     SENT_AGAIN,
     VISIBILITY_CHANGED,
     Timeline,
 )
+from storage.admin_records import Checkpoint
 from storage.records import (
     Added,
     Claimed,
@@ -182,6 +184,16 @@ class Observer:
         if self._record is not None:
             self.timeline.queue_deleted(record)
             self._record((now_ms, QUEUE_DELETED, record.queue_id, None, 0, None, None))
+
+    def rolled_back(
+        self, checkpoint: Checkpoint, before: Iterable[QueueRecord], now_ms: int
+    ) -> None:
+        """All in a checkpoint's scope is as it was; ``before``: its queues, which may be gone."""
+        if self._record is not None:
+            for record in before:
+                self.timeline.queue_deleted(record)
+            name, scope = checkpoint.name, tuple(checkpoint.scope)
+            self._record((now_ms, ROLLED_BACK, 0, None, 0, name, scope))
 
     # --- topics ---------------------------------------------------------------------------------
 

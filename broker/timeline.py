@@ -23,6 +23,7 @@ MOVED: Final = "moved"  # the destination's id, the new message id
 MAYBE_MOVED: Final = "maybeMoved"  # the same, if the message was not received at that moment
 PURGED: Final = "purged"  # of no message, but a whole queue
 QUEUE_DELETED: Final = "queueDeleted"  # the same
+ROLLED_BACK: Final = "rolledBack"  # of all queues in a scope: the checkpoint's name, the scope
 DELIVERY: Final = "delivery"  # where to, (protocol, outcome, status code)
 
 

@@ -22,7 +22,7 @@ from api.admin import (
 from api.context import Site
 
 #: how the paths of all this begin
-PATHS = ("/_headrace/", "/health", "/metrics", "/_aws/", "/_localstack/")
+PATHS = ("/_headrace", "/health", "/metrics", "/_aws/", "/_localstack/")
 
 
 def routes(site: Site, *, admin: bool = True) -> list[BaseRoute]:

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute
 
 from api.admin.describing import PLACE, DescribedRoute, Doc
-from api.admin.requests import BadRequest, answer, json_object
+from api.admin.requests import BadRequest
 from api.context import Site
 from broker import Broker, Counts, QueueTurn, Timekeeper, Turn
 
@@ -30,6 +30,7 @@ _MOMENTS = (
     f" from 1970 to {_LATEST.year}; or {_MACHINE}"
 )
 _AMOUNTS = "say one of milliseconds, seconds, and duration (such as 15m or 1h30m)"
+_DURATIONS = "duration is such as 15m or 1h30m"
 _NO_WAY_BACK = "time can only be advanced: use set to go back"
 _TOO_FAR = f"the clock goes no further than {_LATEST:%Y-%m-%d}"
 
@@ -44,43 +45,36 @@ def routes(site: Site) -> list[BaseRoute]:
             "region": query.get("region", site.region),
         }
 
-    @answer
     async def read(request: Request) -> JSONResponse:
         """What the clock shows."""
         return JSONResponse(_shown(_timekeeper(request)))
 
-    @answer
     async def freeze(request: Request) -> JSONResponse:
         """Have it stand still."""
         timekeeper = _timekeeper(request)
         await timekeeper.freeze()
         return JSONResponse(_shown(timekeeper))
 
-    @answer
     async def resume(request: Request) -> JSONResponse:
         """Have it run, from the moment it shows."""
         timekeeper = _timekeeper(request)
         await timekeeper.resume()
         return JSONResponse(_shown(timekeeper))
 
-    @answer
     async def set_(request: Request) -> JSONResponse:
         """Have it show a moment; what came of that."""
+        now = _only(await _SET.read_body(request), _MOMENTS)[1]
         timekeeper = _timekeeper(request)
-        now = _only(await json_object(request), ("now",), _MOMENTS)[1]
         if now == _MACHINE:
             turn = await timekeeper.set_to_machine(**place(request))
         else:
             turn = await timekeeper.set(_moment_ms(now), **place(request))
         return JSONResponse({**_shown(timekeeper), **_told(turn)})
 
-    @answer
     async def advance(request: Request) -> JSONResponse:
         """Let time pass; what came of that."""
+        unit, amount = _only(await _ADVANCE.read_body(request), _AMOUNTS)
         timekeeper = _timekeeper(request)
-        unit, amount = _only(
-            await json_object(request), ("milliseconds", "seconds", "duration"), _AMOUNTS
-        )
         milliseconds = _amount_ms(unit, amount)
         if milliseconds > _LATEST_MS - timekeeper.clock.now_ms():
             raise BadRequest(_TOO_FAR)
@@ -131,12 +125,11 @@ def _timekeeper(request: Request) -> Timekeeper:
 # --- what is asked ------------------------------------------------------------------------------
 
 
-def _only(given: dict[str, Any], names: tuple[str, ...], usage: str) -> tuple[str, object]:
-    """The only member that is given; it has one of these names."""
-    [(name, value), *more] = given.items() or [("", None)]
-    if more or name not in names:
+def _only(given: dict[str, Any], usage: str) -> tuple[str, object]:
+    """The only member that is given."""
+    if len(given) != 1:
         raise BadRequest(usage)
-    return name, value
+    return next(iter(given.items()))
 
 
 def _moment_ms(now: object) -> int:
@@ -160,11 +153,11 @@ def _moment_ms(now: object) -> int:
 def _amount_ms(unit: str, amount: object) -> int:
     if unit == "duration":
         if not isinstance(amount, str) or not _DURATION.fullmatch(amount):
-            raise BadRequest(_AMOUNTS)
+            raise BadRequest(_DURATIONS)
         parts = _DURATION_PART.findall(amount)
         return sum(int(number) * _UNITS_MS[part_unit] for number, part_unit in parts)
     if isinstance(amount, bool) or not isinstance(amount, int | float):
-        raise BadRequest(_AMOUNTS)
+        raise BadRequest(f"{unit} is a number")
     if amount < 0:
         raise BadRequest(_NO_WAY_BACK)
     milliseconds = amount * 1_000 if unit == "seconds" else amount

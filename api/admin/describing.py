@@ -12,13 +12,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from api.admin.requests import BadRequest, Json, answer
+from api.admin.requests import BadRequest, Endpoint, Json, answer, json_object, read_body, tellable
 from broker import Broker, Scope
 
 Schema = Mapping[str, Any]
 #: parameters by name
 Values = dict[str, Any]
 
+_WITHOUT_BODY = ("GET", "HEAD")
+#: some clients send an object in any case
+_EMPTY_BODIES = (b"", b"{}")
 _TRUTH = {"true": True, "false": False}
 _NUMBERS: Mapping[str, tuple[re.Pattern[str], type[int | float]]] = {
     "integer": (re.compile(r"\d{1,19}", re.ASCII), int),
@@ -40,7 +43,10 @@ class Told(BaseModel):
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter of the query string; its schema says which values it takes."""
+    """A parameter of the query string; its schema says which values it takes.
+
+    With a ``pattern`` it has a ``description``, for refusals.
+    """
 
     name: str
     text: str
@@ -67,9 +73,11 @@ class Parameter:
                 raise BadRequest(f"{self.name} is true or false")
             return _TRUTH[given]
         if given not in schema.get("enum", (given,)):
-            raise BadRequest(f"{self.name} is one of {', '.join(schema['enum'])}")
+            values = schema["enum"]
+            told = " or ".join(values) if len(values) == 2 else f"one of {', '.join(values)}"
+            raise BadRequest(f"{self.name} is {told}")
         if not re.fullmatch(schema.get("pattern", ".*"), given, re.ASCII | re.DOTALL):
-            raise BadRequest(f"{self.name} does not match {schema['pattern']}")
+            raise BadRequest(f"{self.name} is {schema['description']}")
         return given
 
 
@@ -102,6 +110,8 @@ class Doc:
             value = known[name].read(given)
             if isinstance(values[name], list):
                 values[name].append(value)
+            elif len(request.query_params.getlist(name)) > 1:
+                raise BadRequest(f"{name} is given more than once")
             else:
                 values[name] = value
         for name, parameter in known.items():
@@ -109,14 +119,36 @@ class Doc:
                 raise BadRequest(f"{name} is missing")
         return values
 
+    async def read_body(self, request: Request) -> dict[str, Any]:
+        """The JSON object in a request's body; raises ``BadRequest``, also for unknown members."""
+        given = await json_object(request)
+        known = {} if self.body is None else self.body["properties"]
+        for name in given:
+            if name not in known:
+                raise BadRequest(f"there is no member {tellable(name)}: use {', '.join(known)}")
+        return given
+
+    async def refuse_body(self, request: Request) -> None:
+        """Raise ``BadRequest`` if there is one: what it asks for must not be passed over."""
+        if await read_body(request) not in _EMPTY_BODIES:
+            names = ", ".join(parameter.name for parameter in self.query)
+            use = f": use the parameters {names} in the query string" if names else ""
+            raise BadRequest(f"no body is taken here{use}")
+
 
 class DescribedRoute(Route):
-    """A route of which OpenAPI tells more than its path and the endpoint's docstring."""
+    """A route that takes what its description says, from which OpenAPI is made."""
 
-    def __init__(
-        self, path: str, endpoint: Callable[..., Any], *, methods: list[str], doc: Doc
-    ) -> None:
-        super().__init__(path, endpoint, methods=methods)
+    def __init__(self, path: str, endpoint: Endpoint, *, methods: list[str], doc: Doc) -> None:
+        @answer
+        @wraps(endpoint)
+        async def checked(request: Request) -> Response:
+            doc.read(request)
+            if doc.body is None and request.method not in _WITHOUT_BODY:
+                await doc.refuse_body(request)
+            return await endpoint(request)
+
+        super().__init__(path, checked, methods=methods)
         self.doc = doc
 
 
@@ -129,20 +161,24 @@ def described(
     async def serve(request: Request) -> Response:
         return (await endpoint(request, doc.read(request))).response()
 
-    return DescribedRoute(path, answer(serve), methods=[method], doc=doc)
+    return DescribedRoute(path, serve, methods=[method], doc=doc)
 
 
-_ACCOUNT: Schema = {"type": "string", "pattern": "^[0-9]{12}$"}
-_REGION: Schema = {"type": "string", "pattern": "^[a-z][a-z0-9-]{0,31}$"}
+ACCOUNT: Schema = {"type": "string", "pattern": "^[0-9]{12}$", "description": "12 digits"}
+_REGION: Schema = {
+    "type": "string",
+    "pattern": "^[a-z][a-z0-9-]{0,31}$",
+    "description": "a name such as us-east-1",
+}
 
 #: which part of everything is meant
 SCOPE = (
-    Parameter("account", "Only this account.", _ACCOUNT),
+    Parameter("account", "Only this account.", ACCOUNT),
     Parameter("region", "Only this region.", _REGION),
 )
 #: where what is meant is
 PLACE = (
-    Parameter("account", "Its account, if not the default one.", _ACCOUNT),
+    Parameter("account", "Its account, if not the default one.", ACCOUNT),
     Parameter("region", "Its region, if not the default one.", _REGION),
 )
 

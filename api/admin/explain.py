@@ -4,16 +4,23 @@
 published; ``POST`` with the parameters of a Publish, as JSON, what would become of it.
 """
 
-from typing import Any
-
 from pydantic import ValidationError
 from starlette.requests import Request
 
 from api.admin.describing import NOT_FOUND, DescribedRoute, Doc, Parameter
-from api.admin.requests import BadRequest, Json, answer, json_object
+from api.admin.requests import BadRequest, Json
 from api.operation import Blob, Wire
 from broker import Broker, Caller, RawAttribute, TopicDraft
 from broker.topic_errors import InvalidParameter
+
+#: problems as pydantic names them
+_PROBLEMS = {
+    "missing": "is missing",
+    "string_type": "is not a text",
+    "dict_type": "is not a JSON object",
+    "model_type": "is not a JSON object",
+    "model_attributes_type": "is not a JSON object",
+}
 
 
 class _Attribute(Wire):
@@ -29,7 +36,6 @@ class _Draft(Wire):
     message_attributes: dict[str, _Attribute] | None = None
 
 
-@answer
 async def explain_published(request: Request) -> Json:
     """What became of a message, for each subscription."""
     broker: Broker = request.app.state.broker
@@ -38,17 +44,17 @@ async def explain_published(request: Request) -> Json:
     return Json(await broker.explanations.of_message_id(topic, message_id))
 
 
-@answer
 async def explain_draft(request: Request) -> Json:
     """What would become of a message, for each subscription; nothing is published."""
     broker: Broker = request.app.state.broker
-    document: dict[str, Any] = await json_object(request)
+    document = await _UNPUBLISHED.read_body(request)
     try:
         draft = _Draft.model_validate(document)
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         path = ".".join(str(each) for each in problem["loc"])
-        raise BadRequest(f"{path}: {problem['msg']}") from None
+        told = _PROBLEMS.get(problem["type"], "is not valid")
+        raise BadRequest(f"{path} {told}") from None
     topic = await broker.topics.get(_caller(draft.topic_arn), draft.topic_arn)
     attributes = {
         name: RawAttribute(each.data_type, each.string_value, each.binary_value)
@@ -95,6 +101,9 @@ _UNPUBLISHED = Doc(
             "TopicArn": {"type": "string"},
             "Message": {"type": "string"},
             "MessageStructure": {"type": "string"},
+            "Subject": {"type": "string"},
+            "MessageGroupId": {"type": "string"},
+            "MessageDeduplicationId": {"type": "string"},
             "MessageAttributes": {"type": "object"},
         },
     },

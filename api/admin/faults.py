@@ -1,12 +1,13 @@
 """Faults: rules that make calls fail as they fail at AWS (docs/faults.md)."""
 
+import re
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from api.admin.describing import NOT_FOUND, DescribedRoute, Doc
-from api.admin.requests import BadRequest, answer, json_object
+from api.admin.describing import ACCOUNT, NOT_FOUND, DescribedRoute, Doc
+from api.admin.requests import BadRequest, json_object, tellable
 from api.sns import SNS
 from api.sqs import SQS
 from broker import Broker
@@ -16,17 +17,33 @@ _OF_QUEUES = SQS.operations.keys()
 _OF_TOPICS = SNS.operations.keys()
 
 
-@answer
 async def add_fault(request: Request) -> JSONResponse:
     """Add the rule in the body; it answers with its id and its seed."""
     broker: Broker = request.app.state.broker
     document = await json_object(request)
+    _check_account(document)
     _check_actions(document)
     try:
         rule = broker.messages.faults.add(document)
     except InvalidParameterValue as error:
-        raise BadRequest(_tellable(str(error))) from None
+        raise BadRequest(tellable(_as_given(document, str(error)))) from None
     return JSONResponse(rule, 201)
+
+
+def _as_given(document: dict[str, Any], text: str) -> str:
+    """A refusal of ``ms`` names it, though the broker reads it as both ends of a range."""
+    fault = document.get("fault")
+    if isinstance(fault, dict) and "ms" in fault:
+        return text.replace("fault.fromMs is a", "fault.ms is a")
+    return text
+
+
+def _check_account(document: dict[str, Any]) -> None:
+    """Refuse an account that cannot be: the rule would never strike."""
+    match = document.get("match")
+    account = match.get("account") if isinstance(match, dict) else None
+    if isinstance(account, str) and not re.fullmatch(ACCOUNT["pattern"], account):
+        raise BadRequest(f"match.account is {ACCOUNT['description']}")
 
 
 def _check_actions(document: dict[str, Any]) -> None:
@@ -41,29 +58,21 @@ def _check_actions(document: dict[str, Any]) -> None:
         known = set(_OF_TOPICS)
     for each in match["actions"]:
         if isinstance(each, str) and each not in known:
-            raise BadRequest(_tellable(f"match.actions: there is no operation {each} for this"))
+            raise BadRequest(tellable(f"match.actions: there is no operation {each} for this"))
 
 
-def _tellable(text: str) -> str:
-    """A text that repeats what came in, which may be half a character."""
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
-@answer
 async def list_faults(request: Request) -> JSONResponse:
     """All rules, with how often each looked at something and struck."""
     broker: Broker = request.app.state.broker
     return JSONResponse({"faults": broker.messages.faults.documents()})
 
 
-@answer
 async def clear_faults(request: Request) -> JSONResponse:
     """Take all rules away."""
     broker: Broker = request.app.state.broker
     return JSONResponse({"removed": broker.messages.faults.clear()})
 
 
-@answer
 async def remove_fault(request: Request) -> Response:
     """Take one rule away."""
     broker: Broker = request.app.state.broker
@@ -73,7 +82,6 @@ async def remove_fault(request: Request) -> Response:
     return Response(status_code=204)
 
 
-@answer
 async def reset_counters(request: Request) -> JSONResponse:
     """Have what happened happen again."""
     broker: Broker = request.app.state.broker

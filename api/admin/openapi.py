@@ -68,6 +68,7 @@ def routes(others: Sequence[BaseRoute]) -> list[BaseRoute]:
 
     own: list[BaseRoute] = [
         described("GET", PREFIX, overview, Doc(answer=Overview)),
+        described("GET", PREFIX.rstrip("/"), overview, Doc(answer=Overview)),
         DescribedRoute(f"{PREFIX}openapi.json", openapi, methods=["GET"], doc=Doc()),
     ]
     everything = [*own, *others]

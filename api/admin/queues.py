@@ -20,7 +20,7 @@ from api.admin.describing import (
     described,
     scope_of,
 )
-from api.admin.requests import BadRequest, json_object
+from api.admin.requests import BadRequest
 from api.context import Site, base_url
 from api.names import queue_key, queue_url
 from broker import (
@@ -260,7 +260,7 @@ def routes(site: Site) -> list[BaseRoute]:
     async def move_message(request: Request, _values: Values) -> Moved:
         """Move a message, in whatever state it is; it gets a new id and is visible at once."""
         key = key_of(request)
-        named = (await json_object(request)).get("queue")
+        named = (await _MOVE.read_body(request)).get("queue")
         if not isinstance(named, str):
             raise BadRequest("queue is missing, or no text")
         destination = queue_named(named, key.account, key.region)

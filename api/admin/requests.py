@@ -55,10 +55,22 @@ async def read_body(request: Request) -> bytes:
     return body
 
 
+def _refuse_constant(name: str) -> object:
+    raise BadRequest(f"the body is not valid JSON: {name} is no number")
+
+
+def tellable(text: str) -> str:
+    """A text that repeats what came in, which may be half a character."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 async def json_object(request: Request) -> dict[str, Any]:
     """The JSON object in a request's body; raises ``BadRequest`` if there is none."""
+    body = await read_body(request)
+    if not body.strip():
+        raise BadRequest("the body is empty")
     try:
-        value = json.loads(await read_body(request))
+        value = json.loads(body, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         raise BadRequest("the body is not valid JSON") from None
     if not isinstance(value, dict):

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute
 
 from api.admin.describing import PLACE, DescribedRoute, Doc
-from api.admin.requests import BadRequest, answer, json_object
+from api.admin.requests import BadRequest
 from api.context import Site
 from broker import Broker, OriginationNumber
 
@@ -37,26 +37,23 @@ def routes(site: Site) -> list[BaseRoute]:
             }
         )
 
-    @answer
     async def sandbox(request: Request) -> JSONResponse:
         """Whether an account is in the sandbox, and the passwords that verify its numbers."""
         return await sandbox_document(request)
 
-    @answer
     async def set_sandbox(request: Request) -> JSONResponse:
         """Put an account into the sandbox, or take it out."""
         broker: Broker = request.app.state.broker
-        in_sandbox = (await json_object(request)).get("inSandbox")
+        in_sandbox = (await _SANDBOX.read_body(request)).get("inSandbox")
         if not isinstance(in_sandbox, bool):
             raise BadRequest("inSandbox is true or false")
         await broker.sms.set_in_sandbox(*place(request), in_sandbox=in_sandbox)
         return await sandbox_document(request)
 
-    @answer
     async def add_origination_number(request: Request) -> JSONResponse:
         """Give an account a number that its messages may come from."""
         broker: Broker = request.app.state.broker
-        given = await json_object(request)
+        given = await _NUMBER.read_body(request)
         number = _origination_number(given)
         await broker.sms.put_origination_number(*place(request), number)
         return JSONResponse({"phoneNumber": number.phone_number}, 201)

@@ -4,11 +4,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from api.admin.describing import NOT_FOUND, DescribedRoute, Doc
-from api.admin.requests import answer
 from broker import Broker
 
 
-@answer
 async def message_life(request: Request) -> JSONResponse:
     """What happened to a message of a queue, or of a topic and its copies."""
     broker: Broker = request.app.state.broker

@@ -110,9 +110,6 @@ class _Reader(ForeignReader):
                 read[_DURATIONS[name]] = node.with_value(self._seconds(node))
             elif name == "fifo":
                 read["fifoQueue"] = node
-            elif name == "contentBasedDeduplication":
-                if fifo or node.value not in (False, "false"):
-                    read[name] = node
             elif name == "deadLettersQueue":
                 members = dict(self.members(node, ("name", "maxReceiveCount")))
                 target = members.get("name")

@@ -11,6 +11,8 @@ from api.config.nodes import ConfigError, Node, Problem
 from api.config.resources import Id, QueueId, State, SubscriptionId, TopicId, World
 from broker import queue_arn
 
+_FIFO_SWITCHES = ("FifoQueue", "FifoTopic", "ContentBasedDeduplication")
+
 
 class Wanted(NamedTuple):
     """A resource as it is declared."""
@@ -48,6 +50,17 @@ def _keys_of(attribute: str) -> list[str]:
 def _shown(value: object) -> str:
     text = str(value).lower() if isinstance(value, bool) else str(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _without_fifo(name: str, attributes: dict[str, str]) -> dict[str, str]:
+    """Not FIFO is what other names say already; AWS refuses to hear it in words."""
+    if name.endswith(".fifo"):
+        return attributes
+    return {
+        attribute: value
+        for attribute, value in attributes.items()
+        if attribute not in _FIFO_SWITCHES or value != "false"
+    }
 
 
 class Request(NamedTuple):
@@ -107,7 +120,7 @@ class _Resolver:
     def add_queues(self, world: World, block: Block) -> None:
         for name, queue in (block.content.queues or {}).items():
             node = block.node.at(("queues", name))
-            attributes, needs = queue.attributes, list[Id]()
+            attributes, needs = _without_fifo(name, queue.attributes), list[Id]()
             if queue.dead_letter_queue is not None:
                 target = self._queue(
                     world,
@@ -128,7 +141,8 @@ class _Resolver:
             node = block.node.at(("topics", name))
             resource = TopicId(world, name)
             policy = topic.data_protection_policy or ""
-            self._add(resource, Wanted(State(topic.attributes, topic.tags, policy), node, []))
+            attributes = _without_fifo(name, topic.attributes)
+            self._add(resource, Wanted(State(attributes, topic.tags, policy), node, []))
             for index, subscription in enumerate(topic.subscriptions):
                 part = node.at(("subscriptions", index))
                 self._add_subscription(resource, subscription, part)

@@ -209,6 +209,41 @@ async def test_the_overview_lists_each_endpoint(admin: AdminClient) -> None:
     assert overview["openapi"] == "/_headrace/openapi.json"
 
 
+async def test_the_overview_needs_no_slash_at_the_end(server: Server, admin: AdminClient) -> None:
+    response = await server.http.get("/_headrace")
+    assert (response.status_code, response.json()) == (200, await admin.get(""))
+
+
+# --- requests are as described ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("method", "path"), ENDPOINTS)
+async def test_no_endpoint_passes_over_a_parameter_that_there_is_not(
+    server: Server, method: str, path: str
+) -> None:
+    response = await server.http.request(method, f"{path}?nonsense=1")
+    assert response.status_code == 400
+    assert response.json()["error"].startswith("there is no parameter nonsense: ")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [each for each in ENDPOINTS if each[0] not in ("GET", "HEAD")]
+)
+async def test_no_endpoint_passes_over_a_member_that_there_is_not(
+    server: Server, method: str, path: str
+) -> None:
+    response = await server.http.request(method, path, json={"nonsense": 1})
+    assert response.status_code == 400
+    assert response.json()["error"].startswith(("there is no ", "no body is taken here"))
+
+
+@pytest.mark.parametrize("path", ["queues/", "clock/", "health/", "nothing/", "checkpoints/a/"])
+async def test_there_is_nothing_at_a_path_with_a_slash_too_many(
+    admin: AdminClient, path: str
+) -> None:
+    assert await admin.refusal("GET", path) == (404, "there is nothing at this path")
+
+
 # --- docs/admin-api.md --------------------------------------------------------------------------
 
 

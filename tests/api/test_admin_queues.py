@@ -439,6 +439,8 @@ async def test_a_message_that_does_not_exist_is_404(
         ({"queue": 1}, 400, "queue is missing, or no text"),
         ({}, 400, "queue is missing, or no text"),
         ([], 400, "the body is not a JSON object"),
+        ({"queue": "other", "region": "eu-west-1"}, 400, "there is no member region: use queue"),
+        ({"\ud800": 1}, 400, "there is no member \\ud800: use queue"),
     ],
 )
 async def test_a_message_does_not_move_to_nowhere(
@@ -457,8 +459,10 @@ async def test_a_message_does_not_move_to_nowhere(
     ("path", "text"),
     [
         ("queues?acount=1", "there is no parameter acount: use account, region"),
-        ("queues?account=1", "account does not match ^[0-9]{12}$"),
-        ("queues?region=EU", "region does not match ^[a-z][a-z0-9-]{0,31}$"),
+        ("queues?account=1", "account is 12 digits"),
+        ("queues?region=EU", "region is a name such as us-east-1"),
+        ("queues?account=000000000000&account=1", "account is given more than once"),
+        ("queues/jobs/messages?limit=1&limit=1", "limit is given more than once"),
         ("queues/jobs?x=1", "there is no parameter x: there are none here"),
         ("queues/jobs/messages?limit=0", "limit is a number from 1 to 1000"),
         ("queues/jobs/messages?limit=1001", "limit is a number from 1 to 1000"),

@@ -150,3 +150,18 @@ async def test_a_scope_that_cannot_be_understood_removes_nothing(
 async def test_only_post_resets(admin: AdminClient, server: Server, queue: Queue) -> None:
     assert (await admin.refusal("GET", "reset"))[0] == 405
     assert await names(admin) == ["jobs"]
+
+
+@pytest.mark.parametrize("body", [b'{"account": "1"}', b"account=1", b"null"])
+async def test_a_body_is_refused_and_nothing_goes(
+    server: Server, admin: AdminClient, queue: Queue, body: bytes
+) -> None:
+    assert await admin.refusal("POST", "reset", content=body) == (
+        400,
+        "no body is taken here: use the parameters account, region in the query string",
+    )
+    assert await names(admin) == ["jobs"]
+
+
+async def test_an_empty_object_is_as_no_body(admin: AdminClient, queue: Queue) -> None:
+    assert (await admin.call("POST", "reset", json={}))["queues"] == 1

@@ -235,13 +235,45 @@ async def test_what_cannot_be_understood_changes_nothing(
 
 
 @MEMORY_ONLY
-@pytest.mark.parametrize("content", [b"", b"[]", b"{", b'{"seconds": NaN}', b'{"seconds": 1e999}'])
-async def test_bodies_that_are_no_json_object_with_a_number_are_refused(
-    server: Server, content: bytes
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b"", "the body is empty"),
+        (b"[]", "the body is not a JSON object"),
+        (b"{", "the body is not valid JSON"),
+        (b'{"seconds": NaN}', "the body is not valid JSON: NaN is no number"),
+        (b'{"seconds": 1e999}', "the clock goes no further than 9900-01-01"),
+        (b'{"seconds": "1"}', "seconds is a number"),
+        (b'{"duration": "1 hour"}', "duration is such as 15m or 1h30m"),
+        (b'{"hours": 1}', "there is no member hours: use milliseconds, seconds, duration"),
+    ],
+)
+async def test_a_refusal_says_what_is_wrong_with_the_body(
+    server: Server, content: bytes, text: str
 ) -> None:
     response = await server.http.post("/_headrace/clock/advance", content=content)
-    assert response.status_code == 400
-    assert set(response.json()) == {"error"}
+    assert (response.status_code, response.json()) == (400, {"error": text})
+
+
+@MEMORY_ONLY
+@pytest.mark.parametrize(
+    ("verb", "query", "body", "text"),
+    [
+        ("freeze", "", {"x": 1}, "no body is taken here"),
+        ("resume", "", {"x": 1}, "no body is taken here"),
+        ("freeze", "?x=1", None, "there is no parameter x: there are none here"),
+        ("advance", "?to=1", {"seconds": 1}, "there is no parameter to: use account, region"),
+        ("set", "?account=1", {"now": 0}, "account is 12 digits"),
+        ("set", "", {"now": 0, "x": 1}, "there is no member x: use now"),
+    ],
+)
+async def test_what_there_is_not_is_refused(
+    server: Server, verb: str, query: str, body: Answer | None, text: str
+) -> None:
+    before = await shown(server)
+    response = await server.http.post(f"/_headrace/clock/{verb}{query}", json=body)
+    assert (response.status_code, response.json()) == (400, {"error": text})
+    assert await shown(server) == before
 
 
 # --- queues -------------------------------------------------------------------------------------

@@ -245,3 +245,34 @@ async def test_a_bad_draft_is_told(server: Server, topic: str, body: bytes) -> N
 async def test_a_draft_that_is_too_long_is_told(server: Server, topic: str) -> None:
     response = await server.http.post(EXPLAIN, content=b" " * (5 * 1024 * 1024))
     assert (response.status_code, response.json()) == (400, {"error": "the body is too long"})
+
+
+@pytest.mark.parametrize(
+    ("document", "problem"),
+    [
+        ({"TopicArn": TOPIC}, "Message is missing"),
+        ({"TopicArn": TOPIC, "Message": 1}, "Message is not a text"),
+        (
+            {"TopicArn": TOPIC, "Message": "", "MessageAttributes": {"a": 1}},
+            "MessageAttributes.a is not a JSON object",
+        ),
+        (
+            {"TopicArn": TOPIC, "Message": "", "MessageAttributes": []},
+            "MessageAttributes is not a JSON object",
+        ),
+        (
+            {"TopicArn": TOPIC, "Message": "", "MessageAttributes": {"a": {}}},
+            "MessageAttributes.a.DataType is missing",
+        ),
+        (
+            {"TopicArn": TOPIC, "Message": "", "Mesage": ""},
+            "there is no member Mesage: use TopicArn, Message, MessageStructure, Subject,"
+            " MessageGroupId, MessageDeduplicationId, MessageAttributes",
+        ),
+    ],
+)
+async def test_a_draft_that_is_none_is_told_in_plain_words(
+    server: Server, document: dict[str, object], problem: str
+) -> None:
+    response = await server.http.post("/_headrace/sns/explain", content=json.dumps(document))
+    assert (response.status_code, response.json()) == (400, {"error": problem})

@@ -92,6 +92,12 @@ async def test_removing_a_rule_that_is_not_there_is_not_found(server: Server) ->
             b' "match": {"topic": "news", "actions": ["SendMessage"]}}',
             "match.actions: there is no operation SendMessage",
         ),
+        (b'{"fault": {"kind": "latency", "ms": 300001}}', "fault.ms is a"),
+        (b'{"fault": {"kind": "latency", "fromMs": -1, "toMs": 1}}', "fault.fromMs is a"),
+        (
+            b'{"fault": {"kind": "latency", "ms": 1}, "match": {"account": "1"}}',
+            "match.account is 12 digits",
+        ),
         (b'{"\\ud800": 1}', "there is no \\ud800"),
     ],
 )

@@ -340,3 +340,65 @@ async def test_a_reset_is_told(server: Server, queue: Queue) -> None:
     sent = await queue.send("hello")
     assert (await server.http.post("/_headrace/reset")).status_code == 200
     assert await events(server, sent["MessageId"]) == ["enqueued", "queueDeleted"]
+
+
+CHECKPOINT = "/_headrace/checkpoints/seeded"
+
+
+async def test_nothing_is_concluded_of_a_message_beyond_a_rollback(
+    server: Server, sqs: Client, clock: FakeClock
+) -> None:
+    queue = await sqs.queue("jobs", MessageRetentionPeriod="60")
+    kept = await queue.send("kept")
+    saved = await server.http.put(CHECKPOINT, params={"account": JOBS_KEY.account})
+    assert saved.status_code == 200
+    removed = await queue.send("removed")
+    await queue.receive(2, VisibilityTimeout=10)
+    await clock.advance(1_000)
+    assert (await server.http.post(f"{CHECKPOINT}/restore")).status_code == 200
+    await clock.advance(100_000)
+    for sent in (kept, removed):
+        told = (await life(server, sent["MessageId"]))["events"]
+        assert [each["event"] for each in told] == ["enqueued", "received", "rolledBack"]
+        assert told[2] == {
+            "at": "2026-01-01T00:00:01.000Z",
+            "event": "rolledBack",
+            "checkpoint": "seeded",
+            "account": JOBS_KEY.account,
+        }
+
+
+async def test_a_message_that_is_back_lives_on(server: Server, queue: Queue) -> None:
+    sent = await queue.send("hello")
+    assert (await server.http.put(CHECKPOINT)).status_code == 200
+    await queue.delete(await queue.receive_one())
+    assert (await server.http.post(f"{CHECKPOINT}/restore")).status_code == 200
+    await queue.delete(await queue.receive_one())
+    assert await events(server, sent["MessageId"]) == [
+        "enqueued",
+        "received",
+        "deleted",
+        "rolledBack",
+        "received",
+        "deleted",
+    ]
+
+
+async def test_a_rollback_elsewhere_is_not_told(
+    server: Server, queue: Queue, clock: FakeClock
+) -> None:
+    sent = await queue.send("hello")
+    await queue.receive_one(VisibilityTimeout=10)
+    assert (await server.http.put(CHECKPOINT, params={"account": "1" * 12})).status_code == 200
+    assert (await server.http.post(f"{CHECKPOINT}/restore")).status_code == 200
+    await clock.advance(10_000)
+    assert await events(server, sent["MessageId"]) == ["enqueued", "received", "returned"]
+
+
+async def test_a_queue_that_a_rollback_removed_is_still_named(server: Server, sqs: Client) -> None:
+    assert (await server.http.put(CHECKPOINT)).status_code == 200
+    queue = await sqs.queue("jobs")
+    sent = await queue.send("hello")
+    assert (await server.http.post(f"{CHECKPOINT}/restore")).status_code == 200
+    first, second = (await life(server, sent["MessageId"]))["events"]
+    assert (first["queue"], second["event"]) == (JOBS, "rolledBack")

@@ -79,6 +79,7 @@ def test_the_documented_configuration_is_read(write: Write) -> None:
             "DelaySeconds": "5",
             "ReceiveMessageWaitTimeSeconds": "0",
             "FifoQueue": "false",
+            "ContentBasedDeduplication": "false",
         },
         "queue1-dead-letters": {},
         "orders.fifo": {"FifoQueue": "true", "ContentBasedDeduplication": "true"},
@@ -93,6 +94,11 @@ def test_the_documented_configuration_is_read(write: Write) -> None:
     assert queue1.dead_letter_queue.name == "queue1-dead-letters"
     assert queue1.dead_letter_queue.max_receive_count == 3
     assert orders.dead_letter_queue.name == "dlq.fifo"
+
+
+async def test_the_documented_configuration_can_be_applied(write: Write) -> None:
+    status, lines = await check(write(SAMPLE, "elasticmq.conf"))
+    assert (status, lines[-1].rpartition(": ")[2]) == (0, "ok, 4 queues, 0 topics, 0 subscriptions")
 
 
 def test_what_it_says_of_the_server_is_suggested(write: Write) -> None:

@@ -208,6 +208,7 @@ def test_several_mistakes_are_told_at_once_in_order_of_lines(write: Write) -> No
             "VisibilityTimeout.",
         ),
         ("queues:\n  a!:", "2: queues.a!: Can only include alphanumeric characters"),
+        ("queues:\n  a.fifo: {fifoQueue: false}", "2: queues.a.fifo"),
         ("queues:\n  a: {fifoQueue: true}", "2: queues.a: The name of a FIFO queue can only"),
         (
             "queues:\n  a.fifo: {fifoThroughputLimit: perMessageGroupId}",

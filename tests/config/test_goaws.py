@@ -89,6 +89,12 @@ async def test_the_documented_configuration_can_be_applied(write: Write) -> None
     assert lines[-1].endswith("goaws.yaml: ok, 5 queues, 2 topics, 3 subscriptions")
 
 
+async def test_queues_that_say_they_are_not_fifo_can_be_made(write: Write) -> None:
+    text = "Local: {QueueAttributeDefaults: {FifoQueue: false}, Queues: [{Name: a}, {Name: b}]}"
+    _, lines = await check(write(text, "goaws.yaml"))
+    assert lines[-1].endswith("ok, 2 queues, 0 topics, 0 subscriptions")
+
+
 def test_what_it_says_of_the_server_is_suggested_and_the_rest_said(write: Write) -> None:
     path = write(SAMPLE, "goaws.yaml")
     declaration = load(path)

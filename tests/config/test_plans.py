@@ -61,6 +61,12 @@ EVERYTHING = """
 """
 
 
+NOT_FIFO = """
+    queues: {a: {fifoQueue: false, contentBasedDeduplication: false}}
+    topics: {a: {fifoTopic: false, contentBasedDeduplication: "false"}}
+"""
+
+
 # --- creating -----------------------------------------------------------------------------------
 
 
@@ -91,6 +97,23 @@ async def test_everything_declared_is_made(world: World) -> None:
         "deadLetterTargetArn": queue_arn("orders-dlq")
     }
     assert set(await world.subscriptions("payments.fifo")) == {"payments.fifo"}
+
+
+@pytest.mark.parametrize("mode", ["create", "update", "exact"])
+async def test_not_fifo_is_what_a_standard_queue_and_topic_are(world: World, mode: Mode) -> None:
+    assert len(await world.declare(NOT_FIFO, mode)) == 2
+    assert (await world.queues(), await world.topics()) == (["a"], ["a"])
+    assert await world.declare(NOT_FIFO, mode) == []
+
+
+async def test_a_fifo_queue_and_topic_keep_that_their_content_does_not_count(world: World) -> None:
+    away = "{a.fifo: {contentBasedDeduplication: false}}"
+    await world.declare(f"queues: {away}\ntopics: {away}")
+    assert (await world.queue("a.fifo"))["ContentBasedDeduplication"] == "false"
+    [line] = await world.declare("queues: {a.fifo: {contentBasedDeduplication: true}}", "update")
+    assert "false -> true" in line
+    [line] = await world.declare(f"queues: {away}", "update")
+    assert "true -> false" in line
 
 
 async def test_a_plan_has_a_line_for_each_change_and_shows_no_password(world: World) -> None:

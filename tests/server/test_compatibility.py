@@ -157,6 +157,8 @@ def test_of_two_for_one_setting_the_first_known_wins_and_that_is_told(tmp_path: 
         ("DEFAULT_REGION", "No Region"),
         ("LS_LOG", "loud"),
         ("LOCALSTACK_HOST", "a/b"),
+        ("LOCALSTACK_HOST", "http://x"),
+        ("SNS_CERT_URL_HOST", "http://x"),
         ("GATEWAY_LISTEN", ":99999"),
     ],
 )
@@ -165,7 +167,7 @@ def test_a_value_that_says_nothing_to_us_is_told_and_does_not_stop_the_start(
 ) -> None:
     assert settings_for(tmp_path, {name: value}) == Settings()
     [line] = lines(tmp_path, {name: value})
-    assert line.startswith(f"{name} has no effect")
+    assert line.startswith(f"{name} has no effect: {value!r}")
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,13 @@ import apsw
 import pytest
 
 from api.__main__ import main
-from api.settings import Settings, environment_name, option_name
+from api.settings import (
+    Settings,
+    SettingsError,
+    environment_name,
+    option_name,
+    read_settings,
+)
 from tests.support.process import (
     MODULE,
     SCRIPT,
@@ -174,6 +180,35 @@ def test_a_bad_value_is_refused_in_one_line_that_shows_it(field: str, value: str
 
     assert option_name(field) in line or field == "host"
     assert value in line or field in UNSHOWN
+    assert "pattern" not in line
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "wanted"),
+    [
+        ("store", "redis:there", "memory|sqlite:PATH"),
+        ("region", "No Region", "a region such as us-east-1"),
+        ("account", "12", "12 digits"),
+        ("public_url", "http://", "http(s)://host[:port]"),
+        ("signing_cert_url", "example.com", "http(s)://host[:port]"),
+        ("lambda_endpoint", "example.com", "http(s)://host[:port]"),
+        ("lambda_function", "a function", "up to 64 letters, digits, - and _"),
+        ("firehose_endpoint", "http://a/b/", "http(s)://host[:port]"),
+        ("phone_webhook", "example.com", "http(s)://host[:port]/path"),
+    ],
+)
+def test_a_refusal_says_what_to_use(field: str, value: str, wanted: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_settings({field: value}, {})
+    assert str(caught.value).endswith(f": use {wanted}")
+
+
+@pytest.mark.parametrize(
+    "field", ["public_url", "signing_cert_url", "lambda_endpoint", "firehose_endpoint"]
+)
+def test_a_slash_at_the_end_of_a_url_does_not_matter(field: str) -> None:
+    read = read_settings({field: "https://host:1/"}, {})
+    assert read == read_settings({field: "https://host:1"}, {})
 
 
 @pytest.mark.parametrize("field", BAD_VALUES)
